@@ -1,0 +1,41 @@
+"""The one owner of time: everything that needs the time is handed a `Clock`.
+
+Wall time is monotonic time plus an offset, so that a correction from the CSMS never moves an interval that is
+being measured. The system's own clock is never set.
+"""
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What the pure parts of the agent may know of time."""
+
+    def monotonic(self) -> float:
+        """Seconds since an arbitrary start; never goes back."""
+        ...
+
+    def now(self) -> datetime:
+        """The wall time, in UTC."""
+        ...
+
+
+class SystemClock:
+    """The computer's monotonic clock, with a wall time that `correct` can move."""
+
+    def __init__(self) -> None:
+        self._base = datetime.now(UTC)
+        self._started = time.monotonic()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def now(self) -> datetime:
+        return self._base + timedelta(seconds=time.monotonic() - self._started)
+
+    def correct(self, utc: datetime) -> float:
+        """Take `utc` as the time now (G02.FR.06, B01.FR.06); returns by how many seconds the wall time moved."""
+        moved = (utc - self.now()).total_seconds()
+        self._base += timedelta(seconds=moved)
+        return moved

@@ -22,11 +22,11 @@ def is_identifier(text: str) -> bool:
 class Component:
     """A component: `name`, `instance`, and its tier (`evse` and `connector` are None on the station's)."""
 
-    name: str
-    instance: str | None = None
-    evse: int | None = None
-    connector: int | None = None
-    key: ComponentKey = field(init=False, repr=False, compare=False)
+    name: str = field(compare=False)
+    instance: str | None = field(default=None, compare=False)
+    evse: int | None = field(default=None, compare=False)
+    connector: int | None = field(default=None, compare=False)
+    key: ComponentKey = field(init=False, repr=False)
     """What two addresses of the same component share: names match without regard to case (part 2 §2.1.4)."""
 
     def __post_init__(self) -> None:
@@ -45,9 +45,9 @@ class Component:
 class VariableName:
     """A variable of some component: `name` and `instance`."""
 
-    name: str
-    instance: str | None = None
-    key: VariableKey = field(init=False, repr=False, compare=False)
+    name: str = field(compare=False)
+    instance: str | None = field(default=None, compare=False)
+    key: VariableKey = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "key", (self.name.casefold(), (self.instance or "").casefold()))

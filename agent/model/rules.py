@@ -59,7 +59,7 @@ def _limits(question: Question) -> Refusal | None:
     if characteristics.data_type.is_number:
         return _between(question, characteristics.min_limit, characteristics.max_limit, ("minLimit", "maxLimit"))
     limit = characteristics.max_limit
-    if limit is not None and len(question.text) > limit and characteristics.data_type is not DataType.DATE_TIME:
+    if limit is not None and len(question.text) > limit and characteristics.data_type.is_text:
         return Refusal("TooLargeElement", f"{len(question.text)} characters, maxLimit is {int(limit)}")
     return None
 

@@ -10,7 +10,10 @@ Value = bool | int | float | str | datetime
 
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,9}")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]{1,6})?")
-_DATE_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
+_DATE_TIME = re.compile(
+    r"\d{4}-\d{2}-\d{2}[Tt]([01]\d|2[0-3]):\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)",
+    re.ASCII,
+)
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -29,6 +32,11 @@ class DataType(enum.StrEnum):
     @property
     def is_number(self) -> bool:
         return self in (DataType.DECIMAL, DataType.INTEGER)
+
+    @property
+    def is_text(self) -> bool:
+        """Whether maxLimit bounds the length of the text (part 2 §2.51)."""
+        return self is DataType.STRING or self.is_list
 
     @property
     def is_list(self) -> bool:
@@ -55,19 +63,25 @@ def parse(text: str, data_type: DataType) -> Value:
         case DataType.DECIMAL:
             if _DECIMAL.fullmatch(text) is None:
                 raise BadFormat("expected a decimal with at most six decimal places, such as 12.5")
-            return float(text)
+            number = float(text)
+            if not math.isfinite(number):
+                raise BadFormat("expected a decimal that a double can hold")
+            return number
         case DataType.BOOLEAN:
             if text not in _BOOLEANS:
                 raise BadFormat("expected true or false")
             return _BOOLEANS[text]
         case DataType.DATE_TIME:
-            return parse_date_time(text)
+            time = parse_date_time(text)
+            if re.search(r"\.\d{4}", text) is not None:
+                raise BadFormat("expected a time with at most three decimal places, such as 2026-01-31T12:00:00.123Z")
+            return time
         case DataType.OPTION_LIST:
             if "," in text:
                 raise BadFormat("expected one option, not a list")
         case DataType.SEQUENCE_LIST | DataType.MEMBER_LIST:
             items = members(text)
-            if "" in items or len({item.casefold() for item in items}) != len(items):
+            if "" in items or len(set(items)) != len(items):
                 raise BadFormat("expected a comma separated list without empty or repeated items")
         case DataType.STRING:
             pass
@@ -75,7 +89,11 @@ def parse(text: str, data_type: DataType) -> Value:
 
 
 def parse_date_time(text: str) -> datetime:
-    """An RFC 3339 time (part 2 §3.1), in UTC. Raises BadFormat."""
+    """An RFC 3339 time (part 2 §2.1.4), in UTC. Raises BadFormat.
+
+    More than three decimals are read: a CSMS whose clock prints microseconds is still understood. `parse` refuses
+    them in a variable's value.
+    """
     if _DATE_TIME.fullmatch(text) is None:
         raise BadFormat("expected an RFC 3339 time, such as 2026-01-31T12:00:00Z")
     # Python keeps microseconds; the specification asks for no more than milliseconds.
@@ -87,7 +105,7 @@ def parse_date_time(text: str) -> datetime:
 
 
 def format_date_time(value: datetime) -> str:
-    """RFC 3339 in UTC with three decimals and Z (part 2 §3.1)."""
+    """RFC 3339 in UTC with three decimals and Z (part 2 §2.1.4)."""
     return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

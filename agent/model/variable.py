@@ -146,7 +146,8 @@ class Variable:
         if self.listeners:
             old = actual.value
             actual.value = value
-            if old != value:
+            # A NaN differs from itself: one that follows another is no change.
+            if old != value and (old == old or value == value):
                 for listener in self.listeners:
                     listener(self, old, value)
         else:

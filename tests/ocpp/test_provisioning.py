@@ -136,7 +136,7 @@ async def test_more_elements_than_items_per_message_are_refused(line):
     assert line.home.now_set == []
 
 
-@pytest.mark.requirement("B06.FR.16", "B06.FR.17")
+@pytest.mark.requirement("B06.FR.16", "B06.FR.17", "B08.FR.06", "B08.FR.17", "B08.FR.18")
 @pytest.mark.parametrize(
     ("name", "code"),
     [("ItemsPerMessage", "OccurrenceConstraintViolation"), ("BytesPerMessage", "FormatViolation")],

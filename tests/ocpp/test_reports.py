@@ -47,13 +47,16 @@ def reported(messages):
 async def base(line, report_base, request_id=7):
     reply = await line.ask("GetBaseReport", {"requestId": request_id, "reportBase": report_base})
     assert reply == {"status": "Accepted"}
-    return reported(line.settle())
+    sent = line.settle()
+    assert {message[3]["requestId"] for message in sent} == {request_id}
+    return reported(sent)
 
 
 async def custom(line, status="Accepted", **criteria):
     reply = await line.ask("GetReport", {"requestId": 9, **criteria})
     assert reply["status"] == status
     sent = line.settle()
+    assert {message[3]["requestId"] for message in sent} <= {9}
     return reported(sent) if status == "Accepted" else sent
 
 
@@ -134,7 +137,7 @@ async def test_a_summary_inventory_has_availability_and_what_is_wrong(line):
 # --- custom reports ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.requirement("B08.FR.01", "B08.FR.03", "B08.FR.12", "B08.FR.14")
+@pytest.mark.requirement("B08.FR.01", "B08.FR.03", "B08.FR.04", "B08.FR.12", "B08.FR.14")
 async def test_a_report_without_criteria_has_everything(line):
     assert len(await custom(line)) == len(line.home.model)
 
@@ -248,6 +251,7 @@ def test_messages_keep_to_items_and_bytes(max_items, max_bytes):
     assert count == 700
 
 
+@pytest.mark.requirement("B07.FR.13", "B08.FR.16")
 async def test_reports_follow_each_other_and_too_many_are_refused(line):
     replies = [
         await line.ask("GetBaseReport", {"requestId": number, "reportBase": "SummaryInventory"})
@@ -255,6 +259,7 @@ async def test_reports_follow_each_other_and_too_many_are_refused(line):
     ]
     taken = WAITING + 1
     assert [reply["status"] for reply in replies] == ["Accepted"] * taken + ["Rejected"] * 2
+    assert (await line.ask("GetReport", {"requestId": 99}))["status"] == "Rejected"
     assert [message[3]["requestId"] for message in line.settle()] == list(range(taken))
     assert await base(line, "SummaryInventory")
 

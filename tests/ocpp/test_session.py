@@ -384,6 +384,13 @@ async def test_a_triggered_status_notification_is_of_that_connector_as_it_is(acc
     assert statuses(accepted.settle()) == [(1, 2, "Faulted")]
 
 
+@pytest.mark.requirement("F06.FR.03")
+async def test_an_evse_that_means_nothing_to_a_triggered_message_is_ignored(accepted):
+    payload = {"requestedMessage": "Heartbeat", "evse": {"id": 7, "connectorId": 7}}
+    assert await accepted.ask("TriggerMessage", payload) == {"status": "Accepted"}
+    assert [message[2] for message in accepted.settle()] == ["Heartbeat"]
+
+
 @pytest.mark.requirement("F06.FR.12")
 @pytest.mark.parametrize(
     ("evse", "reason"),

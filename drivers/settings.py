@@ -22,10 +22,13 @@ def _seconds(value: Any) -> Any:
     raise ValueError(f"expected a duration with its unit, such as {value}s")
 
 
-Duration = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]
+_Written = Annotated[str, Field(pattern=r"^\d+(\.\d+)?\s*(ms|s|min|h)$", examples=["500ms", "3s"])]
+"""For editors, which check a file against the JSON Schema."""
+
+Duration = Annotated[float, BeforeValidator(_seconds, json_schema_input_type=_Written), Field(ge=0)]
 """Seconds, written in a board file with a unit: 500ms, 3s, 2min, 1h."""
 
-PositiveDuration = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
+PositiveDuration = Annotated[float, BeforeValidator(_seconds, json_schema_input_type=_Written), Field(gt=0)]
 
 
 class Strict(BaseModel):

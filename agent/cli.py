@@ -1,0 +1,190 @@
+"""The `station-agent` command: what it can do, and nothing imported for what it was not asked."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+DEFAULT_STATE = Path("/var/lib/station-agent")
+
+EPILOG = """\
+first steps:
+  station-agent demo                     see it work on the built-in bench
+  station-agent board check FILE         what is right and wrong with a board file
+  station-agent board probe FILE         read every point of a connected board once
+  station-agent setup                    CSMS URL, identity and password of this unit
+  station-agent run BOARD                be the charging station
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="station-agent",
+        description="Makes an OCPP 2.0.1 charging station out of hardware.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+
+    run = commands.add_parser("run", help="be the charging station that BOARD describes", description=_run.__doc__)
+    _board_argument(run)
+    _state_argument(run)
+    run.add_argument(
+        "--overlay", type=Path, metavar="FILE", help="JSON that replaces end points of buses (a bench's)"
+    )
+    run.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
+    run.set_defaults(call=_run)
+
+    setup = commands.add_parser(
+        "setup", help="store this unit's CSMS URL, identity and password", description=_setup.__doc__
+    )
+    _state_argument(setup)
+    setup.add_argument(
+        "--from",
+        dest="source",
+        type=Path,
+        metavar="FILE",
+        help="JSON with csms_url, identity, password, …; - is stdin",
+    )
+    setup.set_defaults(call=_setup)
+
+    board = commands.add_parser("board", help="check, describe and probe board files")
+    actions = board.add_subparsers(dest="action", metavar="ACTION", required=True)
+    check = actions.add_parser("check", help="say what is right and wrong with a board file")
+    _board_argument(check)
+    check.set_defaults(call=_board_check)
+    schema = actions.add_parser("schema", help="print the JSON Schema of board files, for editors")
+    schema.set_defaults(call=_board_schema)
+    probe = actions.add_parser("probe", help="read every point of a connected board once")
+    _board_argument(probe)
+    _state_argument(probe)
+    probe.add_argument("--overlay", type=Path, metavar="FILE", help="JSON that replaces end points of buses")
+    probe.set_defaults(call=_board_probe)
+
+    model = commands.add_parser("model", help="print the Device Model of a board as a table")
+    _board_argument(model)
+    model.set_defaults(call=_model)
+
+    bench = commands.add_parser("bench", help="run a station against simulated hardware, at wire level")
+    demo = commands.add_parser("demo", help="bench, station and CSMS in one, with a live view")
+    for name, sub in (("bench", bench), ("demo", demo)):
+        sub.set_defaults(call=_bench if name == "bench" else _demo)
+    _late_arguments(bench, demo)
+    return parser
+
+
+def _late_arguments(bench: argparse.ArgumentParser, demo: argparse.ArgumentParser) -> None:
+    """The bench's and the demo's own arguments, asked of them only when one of the two was called."""
+    asked = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
+    if asked == "bench":
+        from drivers.bench import cli as bench_cli
+
+        bench_cli.add_arguments(bench)
+    elif asked == "demo":
+        from agent import cli_demo
+
+        cli_demo.add_arguments(demo)
+
+
+def _board_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "board", metavar="BOARD", help="a board's name, such as bench-ac, or the path of a board file"
+    )
+
+
+def _state_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--state-dir",
+        type=Path,
+        default=DEFAULT_STATE,
+        metavar="DIR",
+        help=f"what the station keeps over a power cut (default {DEFAULT_STATE})",
+    )
+
+
+def _run(args: argparse.Namespace) -> int:
+    """Run the station until SIGTERM (exit code 0) or a reset (exit code 3: start me again)."""
+    logging.basicConfig(
+        level=args.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", stream=sys.stderr
+    )
+    logging.getLogger("websockets").setLevel(logging.WARNING)
+    logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
+    from agent.station import CannotStart, run
+
+    try:
+        return run(args.board, args.state_dir, args.overlay)
+    except CannotStart as error:
+        print(f"station-agent: {error}", file=sys.stderr)
+        return 1
+
+
+def _setup(args: argparse.Namespace) -> int:
+    """Store what is per unit in the state directory. Passwords come from a prompt or a file, never from arguments."""
+    from agent.cli_setup import setup
+
+    return setup(args.state_dir, args.source)
+
+
+def _board_check(args: argparse.Namespace) -> int:
+    from agent.cli_board import check
+
+    return check(args.board)
+
+
+def _board_schema(_: argparse.Namespace) -> int:
+    from agent.cli_board import schema
+
+    return schema()
+
+
+def _board_probe(args: argparse.Namespace) -> int:
+    from agent.cli_board import probe
+
+    return probe(args.board, args.state_dir, args.overlay)
+
+
+def _model(args: argparse.Namespace) -> int:
+    from agent.cli_board import model
+
+    return model(args.board)
+
+
+def _bench(args: argparse.Namespace) -> int:
+    from drivers.bench import cli as bench_cli
+
+    return bench_cli.main(args)
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from agent import cli_demo
+
+    return cli_demo.main(args)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code: 0 well, 1 failed, 2 unusable arguments."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if args.version:
+        from agent import __version__
+
+        print(__version__)
+        return 0
+    if args.command is None:
+        parser.print_help()
+        return 2
+    call: Callable[[argparse.Namespace], int] = args.call
+    try:
+        return call(args)
+    except KeyboardInterrupt:
+        return 130
+    except ImportError as error:
+        missing = {"rich": "bench", "ocpp": "bench", "gpiozero": "pi or bench", "lgpio": "pi"}.get(error.name or "")
+        if missing is None:
+            raise
+        print(
+            f"station-agent: {error.name} is not installed: pip install 'station-agent[{missing}]'", file=sys.stderr
+        )
+        return 1

@@ -1,0 +1,128 @@
+"""`station-agent setup`: what is per unit (CSMS URL, identity, password, proxy) goes into the state directory."""
+
+import getpass
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from agent.model import Mutability, Refusal, UnknownComponent, UnknownVariable, check_value, parse_place
+from agent.model.address import is_identifier
+from agent.store import Store, StoreError
+
+_KEYS = {"csms_url", "identity", "password", "proxy", "security_profile", "board", "set"}
+
+
+class SetupError(Exception):
+    """A setting that cannot be used; the message says what was expected."""
+
+
+def check_settings(settings: dict[str, Any]) -> dict[str, str]:
+    """The settings as they are stored. Raises SetupError naming the first that cannot be used."""
+    unknown = sorted(set(settings) - _KEYS)
+    if unknown:
+        raise SetupError(f"{unknown[0]}: not a setting; expected {', '.join(sorted(_KEYS))}")
+    url = str(settings.get("csms_url", ""))
+    if urlsplit(url).scheme not in ("ws", "wss") or not urlsplit(url).hostname:
+        raise SetupError(
+            f"csms_url: found {url!r}, expected ws://HOST[:PORT][/PATH] or wss://…, without the identity"
+        )
+    identity = str(settings.get("identity", ""))
+    if not (0 < len(identity) <= 48) or not is_identifier(identity.replace(" ", "-")) or ":" in identity:
+        raise SetupError(f"identity: found {identity!r}, expected 1..48 letters, digits or *-_=+|@. (part 4 §3.1.1)")
+    profile = settings.get("security_profile", 1)
+    if profile not in (1, 2):
+        raise SetupError(f"security_profile: found {profile!r}, expected 1 (Basic auth) or 2 (Basic auth over TLS)")
+    if (profile == 2) != (urlsplit(url).scheme == "wss"):
+        raise SetupError("security_profile: 1 goes with ws://, 2 with wss://")
+    stored = {"csms_url": url, "identity": identity, "security_profile": str(profile)}
+    password = settings.get("password")
+    if password is not None:
+        if not re.fullmatch(r"[A-Za-z0-9*\-_=:+|@.]{16,40}", str(password)):
+            raise SetupError("password: expected 16..40 letters, digits or *-_=:+|@. (A00.FR.205)")
+        stored["password"] = str(password)
+    proxy = settings.get("proxy")
+    if proxy:
+        if urlsplit(str(proxy)).scheme != "http" or not urlsplit(str(proxy)).hostname:
+            raise SetupError(f"proxy: found {proxy!r}, expected http://HOST:PORT")
+        stored["proxy"] = str(proxy)
+    return stored
+
+
+def check_overrides(board: str | None, overrides: dict[str, Any]) -> dict[tuple[str, str], str]:
+    """Actual values of a factory-fresh station: place → text. Raises SetupError for one that cannot be set."""
+    if not overrides:
+        return {}
+    from agent.board import BoardError, load
+    from agent.station import build_model
+
+    if board is None:
+        raise SetupError("set: needs the board whose variables are to be set")
+    try:
+        model = build_model(load(board)).model
+    except BoardError as error:
+        raise SetupError(str(error)) from None
+    values: dict[tuple[str, str], str] = {}
+    for place, text in overrides.items():
+        try:
+            variable = model.find(*parse_place(place))
+        except ValueError as error:
+            raise SetupError(str(error)) from None
+        except (UnknownComponent, UnknownVariable):
+            raise SetupError(f"{place}: this board has no such variable; see: station-agent model {board}") from None
+        if variable.actual.mutability is Mutability.READ_ONLY or not variable.actual.persistent:
+            raise SetupError(f"{place}: read-only for the CSMS, so it cannot be set")
+        answer = check_value(variable, next(iter(variable.attributes)), str(text))
+        if isinstance(answer, Refusal):
+            raise SetupError(f"{place}: {answer.info}")
+        values[str(variable), "Actual"] = str(text)
+    return values
+
+
+def setup(state_dir: Path, source: Path | None) -> int:
+    """Ask for the settings, or read them from `source` (JSON; - for standard input), and store them."""
+    try:
+        settings = _ask() if source is None else _read(source)
+        stored = check_settings(settings)
+        values = check_overrides(settings.get("board"), settings.get("set") or {})
+        store = Store(state_dir)
+    except (SetupError, StoreError) as error:
+        print(f"station-agent: {error}", file=sys.stderr)
+        return 2
+    try:
+        store.save_now(stored, values)
+    except StoreError as error:
+        print(f"station-agent: {error}", file=sys.stderr)
+        return 1
+    finally:
+        store.close()
+    print(f"{stored['identity']} at {stored['csms_url']}: stored in {state_dir}")
+    return 0
+
+
+def _read(source: Path) -> dict[str, Any]:
+    try:
+        settings = json.loads(sys.stdin.read() if str(source) == "-" else source.read_text())
+    except (OSError, ValueError) as error:
+        raise SetupError(f"{source}: {error}; expected a JSON object") from None
+    if not isinstance(settings, dict):
+        raise SetupError(f"{source}: expected a JSON object")
+    return settings
+
+
+def _ask() -> dict[str, Any]:
+    if not sys.stdin.isatty():
+        raise SetupError("no terminal to ask on; give a file: station-agent setup --from FILE.json")
+    url = input("CSMS URL, without the identity (wss://csms.example.com/ocpp): ").strip()
+    identity = input("Identity of this station: ").strip()
+    proxy = input("HTTP proxy (empty for none): ").strip()
+    password = getpass.getpass("Basic auth password, 16..40 characters: ")
+    return {
+        "csms_url": url,
+        "identity": identity,
+        "proxy": proxy,
+        "password": password,
+        "security_profile": 2 if url.startswith("wss:") else 1,
+    }

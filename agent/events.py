@@ -1,0 +1,77 @@
+"""Built-in events: what the station tells the CSMS by itself, without a monitor having been set (N07).
+
+A `Problem` that turns and a protection that trips each make one NotifyEventRequest, which waits on disk for its
+answer. Event ids are unique over power cuts: a block of them is reserved on disk before the first is used.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+
+from agent.clock import Clock
+from agent.model import DeviceModel, Value, Variable
+from agent.ocpp.messages.base import ComponentType, EVSEType, Request, VariableType
+from agent.ocpp.messages.diagnostics import EventDataType, EventNotificationType, EventTrigger, NotifyEventRequest
+
+log = logging.getLogger(__name__)
+
+BLOCK = 10_000
+"""Event ids that one start reserves; 2³¹ of them last for 200,000 starts."""
+
+_RESERVED = "event_ids_reserved"
+
+
+class BuiltInEvents:
+    """Makes events out of changes and gives them to `post`; `settings` hold what earlier starts reserved."""
+
+    def __init__(
+        self, model: DeviceModel, clock: Clock, post: Callable[[Request], None], settings: Mapping[str, str]
+    ) -> None:
+        self._clock = clock
+        self._post = post
+        self._next = int(settings.get(_RESERVED, "0")) + 1
+        self._end = self._next
+        for variable in model.variables():
+            if variable.name.key == ("tripped", ""):
+                variable.listen(self._tripped)
+
+    def reserve(self) -> dict[str, str]:
+        """The setting that must be on disk before the first event of a new block."""
+        self._end = self._next - 1 + BLOCK
+        return {_RESERVED: str(self._end)}
+
+    @property
+    def low(self) -> bool:
+        """Whether it is time to reserve the next block."""
+        return self._next > self._end - BLOCK // 10
+
+    def problem(self, variable: Variable, cause: str, text: str) -> None:
+        """A component's `Problem` turned: for `agent.model.Problems`."""
+        if variable.actual.value:
+            log.warning("%s: %s", variable.component, text)
+        else:
+            log.info("%s: no problem any more (%s)", variable.component, cause)
+        self._send(variable, text)
+
+    def _tripped(self, variable: Variable, old: Value | None, new: Value | None) -> None:
+        # From unknown to sound is no news: that is every start.
+        if new is None or (old is None and new is False):
+            return
+        self._send(variable, "")
+
+    def _send(self, variable: Variable, text: str) -> None:
+        component, name = variable.component, variable.name
+        evse = None if component.evse is None else EVSEType(id=component.evse, connector_id=component.connector)
+        now = self._clock.now()
+        event = EventDataType(
+            event_id=self._next,
+            timestamp=now,
+            trigger=EventTrigger.ALERTING,
+            actual_value=variable.actual.text(),
+            event_notification_type=EventNotificationType.HARD_WIRED_NOTIFICATION,
+            component=ComponentType(name=component.name, instance=component.instance, evse=evse),
+            variable=VariableType(name=name.name, instance=name.instance),
+            tech_info=text[:500] or None,
+            cleared=None if variable.actual.value else True,
+        )
+        self._next += 1
+        self._post(NotifyEventRequest(generated_at=now, seq_no=0, event_data=(event,)))

@@ -1,0 +1,1 @@
+"""EVSEs and connectors: what state each is in, and why."""

@@ -1,0 +1,282 @@
+"""One station put together: the one place that knows the board, the wires, the Device Model, the store and OCPP."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import ssl
+from collections.abc import Coroutine, Mapping
+from pathlib import Path
+from typing import Any
+
+from agent.board import Board, BoardError, load, read_overlay
+from agent.clock import SystemClock
+from agent.control import SWEEP, Control, Readings
+from agent.events import BuiltInEvents
+from agent.evse.availability import Availability
+from agent.model import (
+    AttributeType,
+    DeviceModel,
+    Outcome,
+    Problems,
+    Refusal,
+    Variable,
+    check_value,
+    parse,
+)
+from agent.ocpp.host import BootInfo, ConnectionProfile, ConnectorState
+from agent.ocpp.link import CsmsLink
+from agent.ocpp.variables import BASIC_AUTH_PASSWORD, QUESTIONS, Settings, controllers
+from agent.store import Store, StoreError
+from agent.systemd import feed_watchdog, notify, watchdog_interval
+from agent.wiring import Wiring, wire
+from drivers import Bus, DriverError, open_bus
+
+log = logging.getLogger(__name__)
+
+APPLY_SECONDS = 1.5
+"""How long the stored Targets may take to reach their devices before the station boots without them."""
+
+BACK_OFF = (0.5, 5.0)
+"""Seconds before a wire that failed is opened again: the first time, and at most."""
+
+RESET_EXIT = 3
+"""Exit code that asks the service manager to start the agent again."""
+
+
+class CannotStart(Exception):
+    """The board or the state directory is of no use; the message says what to do."""
+
+
+def build_model(board: Board, settings: Mapping[str, str] | None = None, clock: SystemClock | None = None) -> Wiring:
+    """The whole Device Model of `board`, controllers included, factory-fresh; `settings` are the unit's own."""
+    settings = settings or {}
+    wiring = wire(board)
+    sockets = any(connector.is_socket for evse in board.evses.values() for connector in evse.connectors.values())
+    profile = int(settings.get("security_profile", "1"))
+    for variable in controllers(clock or SystemClock(), settings.get("identity", ""), profile, sockets=sockets):
+        wiring.model.add(variable)
+    return wiring
+
+
+def restore(model: DeviceModel, stored: Mapping[tuple[str, str], str]) -> None:
+    """Put what was stored back into the model; a value that the board no longer allows is left out, and said."""
+    places = {str(variable): variable for variable in model.variables()}
+    # The limits first: a stored Target is judged by the stored MinSet and MaxSet.
+    order = (AttributeType.MAX_SET, AttributeType.MIN_SET, AttributeType.ACTUAL, AttributeType.TARGET)
+    for kind in order:
+        for (place, stored_kind), text in stored.items():
+            if stored_kind != kind:
+                continue
+            variable = places.get(place)
+            if variable is None or kind not in variable.attributes:
+                log.warning("%s %s = %s was stored, but this board has none", place, kind, text)
+                continue
+            value = parse(text, variable.characteristics.data_type) if kind.endswith("Set") else None
+            answer = value if value is not None else check_value(variable, kind, text)
+            if isinstance(answer, Refusal):
+                log.warning("%s %s = %s was stored, but no longer holds: %s", place, kind, text, answer.info)
+            elif kind is AttributeType.ACTUAL:
+                variable.update(answer)
+            else:
+                variable.attributes[kind].value = answer
+
+
+def boot_id() -> str:
+    """What tells this start of the computer from every other, "" where the kernel does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def boot_reason(settings: Mapping[str, str], computer: str) -> str:
+    """BootReasonEnumType for this start: what the last process left, and whether the computer restarted since."""
+    if settings.get("next_boot_reason"):
+        return settings["next_boot_reason"]
+    if settings.get("boot_id", "") != computer or not computer:
+        return "PowerUp"
+    # The same start of the computer: either the service was stopped in an orderly way, or the process died.
+    return "LocalReset" if settings.get("stopped") == "1" else "ApplicationReset"
+
+
+class Station:
+    """A running station; fulfils `agent.ocpp.host.Host`."""
+
+    def __init__(self, board: Board, store: Store, computer: str) -> None:
+        settings = store.settings()
+        if "csms_url" not in settings:
+            raise StoreError(
+                f"{store.directory}: no CSMS is set up; run: station-agent setup --state-dir {store.directory}"
+            )
+        self.clock = SystemClock()
+        self.store = store
+        self._settings = settings
+        self._computer = computer
+        self.boot_reason = boot_reason(settings, computer)
+        station = board.station
+        self.boot_info = BootInfo(station.model, station.vendor, board.serial, station.firmware)
+        wiring = build_model(board, settings, self.clock)
+        self.model = wiring.model
+        values = Settings(self.model)
+        self._password = values.variable(BASIC_AUTH_PASSWORD)
+        if self._password is not None and "password" in settings:
+            self._password.update(settings["password"])
+        restore(self.model, store.attributes())
+
+        self.link = CsmsLink(self)
+        self.events = BuiltInEvents(self.model, self.clock, self.link.post, settings)
+        self.problems = Problems(self.model, self.events.problem)
+        self.readings = Readings(wiring.readings, self.problems, self.clock)
+        self._buses = {
+            name: open_bus(
+                name,
+                bus_settings,
+                {device: s for device, s in board.devices.items() if s.bus == name},
+                board.profiles,
+                self.clock.monotonic,
+            )
+            for name, bus_settings in board.buses.items()
+        }
+        of_device = {device: self._buses[s.bus] for device, s in board.devices.items()}
+        self.control = Control(wiring.targets, of_device, self.problems, store, self.clock)
+        self.readings.on_return = self.control.device_returned
+        for path, question in QUESTIONS.items():
+            variable = values.variable(path)
+            if variable is not None:
+                self.control.before_save[variable] = question
+        self.availability = Availability(self.model, lambda *_: self.link.connector_changed())
+        self._stop = asyncio.Event()
+        self._exit_code = 0
+        self._next_boot_reason = ""
+
+    # --- Host ---------------------------------------------------------------------------------------------------
+
+    def connection(self) -> ConnectionProfile:
+        """Where the CSMS is, as whom, with the password as it is now."""
+        settings = self._settings
+        password = None if self._password is None else self._password.actual.value
+        return ConnectionProfile(
+            settings["csms_url"],
+            settings["identity"],
+            str(password) if password is not None else None,
+            settings.get("proxy"),
+            self._tls,
+        )
+
+    @property
+    def _tls(self) -> ssl.SSLContext | None:
+        if not self._settings["csms_url"].startswith("wss:"):
+            return None
+        if not hasattr(self, "_context"):
+            self._context = ssl.create_default_context(cafile=self._settings.get("trust"))
+            self._context.minimum_version = ssl.TLSVersion.TLSv1_2
+        return self._context
+
+    def connectors(self) -> list[ConnectorState]:
+        return [ConnectorState(*one) for one in self.availability.connectors()]
+
+    async def set_attribute(self, variable: Variable, kind: AttributeType, text: str, seconds: float) -> Outcome:
+        return await self.control.set_attribute(variable, kind, text, seconds)
+
+    def request_reset(self, reason: str) -> None:
+        """Stop in an orderly way and ask to be started again (B11.FR.03)."""
+        self._next_boot_reason = reason
+        self.stop(RESET_EXIT)
+
+    # --- life ---------------------------------------------------------------------------------------------------
+
+    def stop(self, exit_code: int = 0) -> None:
+        """End `run` soon, with `exit_code`."""
+        self._exit_code = exit_code
+        self._stop.set()
+
+    async def run(self) -> int:
+        """Be the station until `stop`; returns the exit code."""
+        started = {"boot_id": self._computer, "stopped": "0", "next_boot_reason": "", **self.events.reserve()}
+        await self._tell_disk(started)
+        self.readings.restart()
+        jobs: list[Coroutine[Any, Any, None]] = [self._supervise(bus) for bus in self._buses.values()]
+        interval = watchdog_interval()
+        if interval is not None:
+            jobs.append(feed_watchdog(interval))
+        tasks = [asyncio.create_task(job) for job in (*jobs, self._sweep())]
+        # The Targets are in hardware before the first BootNotification: one bounded attempt for each device.
+        await self.control.apply_all(APPLY_SECONDS)
+        tasks += [asyncio.create_task(job) for job in (self._follow(), self.link.run())]
+        notify("READY=1")
+        stopping = asyncio.create_task(self._stop.wait())
+        done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        notify("STOPPING=1")
+        for task in (stopping, *tasks):
+            task.cancel()
+        await asyncio.gather(stopping, *tasks, return_exceptions=True)
+        for task in done - {stopping}:
+            # A part that must never end has ended: the service manager starts the whole agent again.
+            task.result()
+            raise RuntimeError(f"{task.get_coro()} ended")
+        await self._tell_disk({"stopped": "1", "next_boot_reason": self._next_boot_reason})
+        return self._exit_code
+
+    async def _tell_disk(self, settings: Mapping[str, str]) -> None:
+        changed = {key: value for key, value in settings.items() if self._settings.get(key) != value}
+        if not changed:
+            return
+        try:
+            await self.store.save_settings(changed)
+        except StoreError as error:
+            # A station with a full disk still charges and reports; what it cannot keep is only why it started.
+            log.error("%s", error)
+
+    async def _supervise(self, bus: Bus) -> None:
+        """Run one bus for ever: a wire that fails is opened again, alone, with back-off."""
+        delay, told = BACK_OFF[0], ""
+        while True:
+            began = self.clock.monotonic()
+            try:
+                await bus.run(self.readings.take)
+                reason = "ended"
+            except DriverError as error:
+                reason = str(error)
+            except Exception:
+                log.exception("bus %s: a mistake in its driver", bus.name)
+                reason = "a mistake in its driver"
+            if self.clock.monotonic() - began > BACK_OFF[1]:
+                delay, told = BACK_OFF[0], ""
+            # Once for each reason: a wire that is gone for a week shall not fill the journal.
+            log.log(logging.DEBUG if reason == told else logging.WARNING, "bus %s: %s", bus.name, reason)
+            told = reason
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, BACK_OFF[1])
+
+    async def _sweep(self) -> None:
+        while True:
+            self.readings.sweep()
+            await asyncio.sleep(SWEEP)
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            await self.control.step()
+            if self.events.low:
+                await self._tell_disk(self.events.reserve())
+
+
+async def _main(board: Board, store: Store, computer: str) -> int:
+    station = Station(board, store, computer)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, station.stop)
+    return await station.run()
+
+
+def run(name: str, state_dir: Path, overlay_file: Path | None) -> int:
+    """`station-agent run`: be the station until it is stopped; its exit code. Raises CannotStart."""
+    try:
+        overlay = {} if overlay_file is None else read_overlay(overlay_file)
+        computer = str(overlay.pop("boot_id", "")) or boot_id()
+        board = load(name, overlay)
+        with contextlib.closing(Store(state_dir)) as store:
+            return asyncio.run(_main(board, store, computer))
+    except (BoardError, StoreError) as error:
+        raise CannotStart(str(error)) from None

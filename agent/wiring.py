@@ -1,0 +1,200 @@
+"""What a board file means: its Device Model, and which point of which device each variable hangs on."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from agent.board import ActualFrom, Board, TargetTo, VariableSpec
+from agent.model import (
+    Attribute,
+    Characteristics,
+    Component,
+    DataType,
+    DeviceModel,
+    Mutability,
+    Variable,
+    parse,
+    to_text,
+)
+from agent.model.address import ComponentKey, VariableKey
+from agent.model.problems import PROBLEM
+from agent.units import conversion
+from agent.variable_spec import resolve, split
+from drivers import PointInfo
+from drivers.settings import points_of
+
+_Key = tuple[ComponentKey, VariableKey]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingBinding:
+    """A point's reading on its way to `variable`: value × `factor` + `offset`, a boolean turned by `invert`."""
+
+    variable: Variable
+    factor: float = 1.0
+    offset: float = 0.0
+    invert: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TargetBinding:
+    """The Target of `variable` on its way to `point` of `device`.
+
+    `curve` leads from the variable's value to the point's, piecewise linear; `settle` (seconds) and `tolerance`
+    (a fraction of the Target) say when the Actual counts as having followed; `closed_loop` whether it is watched.
+    """
+
+    variable: Variable
+    device: str
+    point: str
+    curve: tuple[tuple[float, float], ...] | None
+    settle: float
+    tolerance: float
+    closed_loop: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """The Device Model of the hardware, and how it hangs on the wires."""
+
+    model: DeviceModel
+    readings: dict[tuple[str, str], tuple[ReadingBinding, ...]]
+    targets: tuple[TargetBinding, ...]
+
+
+def wire(board: Board) -> Wiring:
+    """The Device Model of `board` as it comes from the factory, without controllers; no I/O."""
+    readings: dict[tuple[str, str], list[ReadingBinding]] = {}
+    targets: list[TargetBinding] = []
+    # What part 2 asks of every station comes first; a board may measure what that only declares.
+    variables = {(variable.component.key, variable.name.key): variable for variable in _infrastructure(board)}
+    for spec in board.components:
+        component = Component(spec.name, spec.instance, spec.evse, spec.connector)
+        for key, one in spec.variables.items():
+            variable = _variable(board, component, key, one, variables)
+            variables[component.key, variable.name.key] = variable
+            if one.actual is not None:
+                device, _, point = one.actual.source.partition(".")
+                readings.setdefault((device, point), []).append(_reading(board, variable, one.actual))
+            if one.target is not None:
+                targets.append(_target(board, variable, one, one.target))
+        if any(one.actual is not None or one.target is not None for one in spec.variables.values()):
+            problem = Variable(component, PROBLEM, Characteristics(DataType.BOOLEAN), Attribute(value=False))
+            variables.setdefault((component.key, PROBLEM.key), problem)
+    model = DeviceModel()
+    for variable in variables.values():
+        model.add(variable)
+    return Wiring(model, {source: tuple(group) for source, group in readings.items()}, tuple(targets))
+
+
+def _variable(
+    board: Board, component: Component, key: str, spec: VariableSpec, declared: Mapping[_Key, Variable]
+) -> Variable:
+    name = split(key)
+    assert name is not None  # the board was checked
+    resolved = resolve(component.name, name, spec.type, spec.unit)
+    assert resolved.data_type is not None  # the same
+    low, high = spec.limits if spec.limits is not None else (None, None)
+    if spec.limits is None and (component.key, name.key) in declared:
+        characteristics = declared[component.key, name.key].characteristics
+        low, high = characteristics.min_limit, characteristics.max_limit
+    unit = resolved.unit
+    if unit is None and spec.actual is not None:
+        unit = _point(board, spec.actual.source).unit or None
+    settable = spec.access == "ReadWrite"
+    constant = spec.value is not None and not settable
+    value = None if spec.value is None else parse(to_text(spec.value), resolved.data_type)
+    target = spec.target
+    return Variable(
+        component,
+        name,
+        Characteristics(
+            resolved.data_type,
+            unit,
+            low,
+            high,
+            spec.values,
+            supports_monitoring=not constant if spec.monitoring is None else spec.monitoring,
+        ),
+        Attribute(
+            value,
+            Mutability.READ_WRITE if settable else Mutability.READ_ONLY,
+            persistent=settable,
+            constant=constant,
+        ),
+        max_age=None if spec.actual is None else spec.actual.max_age,
+        target=None if target is None else _settable(resolved.data_type, target.initial),
+        min_set=None if target is None or target.min_set is None else _settable(resolved.data_type, target.min_set),
+        max_set=None if target is None or target.max_set is None else _settable(resolved.data_type, target.max_set),
+    )
+
+
+def _settable(data_type: DataType, number: float | None) -> Attribute:
+    value = None if number is None else parse(to_text(number), data_type)
+    return Attribute(value, Mutability.READ_WRITE, persistent=True)
+
+
+def _point(board: Board, source: str) -> PointInfo:
+    device, _, point = source.partition(".")
+    return points_of(board.devices[device], board.profiles)[point]
+
+
+def _reading(board: Board, variable: Variable, actual: ActualFrom) -> ReadingBinding:
+    factor, offset = _conversion(_point(board, actual.source).unit, variable.characteristics.unit)
+    return ReadingBinding(variable, factor, offset, actual.invert)
+
+
+def _target(board: Board, variable: Variable, spec: VariableSpec, target: TargetTo) -> TargetBinding:
+    device, _, point = target.to.partition(".")
+    curve = target.curve
+    if curve is None and spec.limits is not None:
+        # The value itself goes to the point, in the point's unit.
+        factor, offset = _conversion(variable.characteristics.unit, _point(board, target.to).unit)
+        if (factor, offset) != (1.0, 0.0):
+            low, high = spec.limits
+            curve = ((low, low * factor + offset), (high, high * factor + offset))
+    return TargetBinding(
+        variable, device, point, curve, target.settle, target.fraction, closed_loop=spec.actual is not None
+    )
+
+
+def _conversion(source: str | None, target: str | None) -> tuple[float, float]:
+    """Between units of a board that was checked; (1, 0) where one side has none."""
+    found = conversion(source, target) if source and target else None
+    return (1.0, 0.0) if found is None else found
+
+
+STATES = ("Available", "Occupied", "Reserved", "Unavailable", "Faulted")
+"""ConnectorStatusEnumType, the values of AvailabilityState (part 2 §2.13.2)."""
+
+
+def _infrastructure(board: Board) -> Iterator[Variable]:
+    """What part 2 §2.13 (erratum 2.66) asks of a charging station; nothing without EVSEs (part 1 §6)."""
+    if not board.evses:
+        return
+    station = Component("ChargingStation")
+    supply = board.station.supply_phases
+    yield from _tier(station, max(int(evse.phases) for evse in board.evses.values()) if supply is None else supply)
+    yield _constant(station, "Model", DataType.STRING, board.station.model)
+    yield _constant(station, "VendorName", DataType.STRING, board.station.vendor)
+    if board.serial is not None:
+        yield _constant(station, "SerialNumber", DataType.STRING, board.serial)
+    for number, evse in board.evses.items():
+        component = Component("EVSE", evse=number)
+        yield from _tier(component, evse.phases)
+        yield Variable(component, "Power", Characteristics(DataType.DECIMAL, "W", 0, evse.max_power))
+        yield _constant(component, "AllowReset", DataType.BOOLEAN, False)
+        for one, connector in evse.connectors.items():
+            place = Component("Connector", evse=number, connector=one)
+            yield from _tier(place, evse.phases)
+            yield _constant(place, "ConnectorType", DataType.STRING, connector.type)
+
+
+def _tier(component: Component, phases: int) -> Iterator[Variable]:
+    yield _constant(component, "Available", DataType.BOOLEAN, True)
+    yield Variable(component, "AvailabilityState", Characteristics(DataType.OPTION_LIST, values=STATES))
+    yield _constant(component, "SupplyPhases", DataType.INTEGER, phases)
+
+
+def _constant(component: Component, name: str, data_type: DataType, value: bool | int | str) -> Variable:
+    characteristics = Characteristics(data_type, supports_monitoring=False)
+    return Variable(component, name, characteristics, Attribute(value, constant=True))

@@ -8,13 +8,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from drivers.bench.csms import Csms
-
 from agent.demo_rig import PASSWORD, running_bench
 from agent.demo_story import ACTS, Story
-
-IDENTITY = "DEMO1"
-PASSWORD = "demo-password-0001"
+from drivers.bench.csms import Csms
 
 SETTINGS = (
     "OCPPCommCtrlr.RetryBackOffWaitMinimum=1",

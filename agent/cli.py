@@ -83,7 +83,7 @@ def _late_arguments(bench: argparse.ArgumentParser, demo: argparse.ArgumentParse
 
         bench_cli.add_arguments(bench)
     elif asked == "demo":
-        from agent import cli_demo
+        import agent.cli_demo as cli_demo
 
         cli_demo.add_arguments(demo)
 
@@ -158,7 +158,7 @@ def _bench(args: argparse.Namespace) -> int:
 
 
 def _demo(args: argparse.Namespace) -> int:
-    from agent import cli_demo
+    import agent.cli_demo as cli_demo
 
     return cli_demo.main(args)
 

@@ -161,6 +161,7 @@ async def boot(story: Story) -> None:
 
 
 async def report(story: Story) -> None:
+    await story.rig.bench("POST", "/bench/grid", {"import_w": 2400, "phases": [800, 800, 800]})
     since = story.rig.mark()
     story.tell("do", "CSMS → GetBaseReport FullInventory")
     await story.rig.call("GetBaseReport", {"requestId": 1, "reportBase": "FullInventory"})
@@ -172,7 +173,7 @@ async def report(story: Story) -> None:
     story.tell("see", f"CSMS ← {len(parts)} NotifyReport: {len(items)} variables of {len(components)} components")
     voltage = await story.until(METER, {"name": "ACVoltage", "instance": "L1"}, bool, 5)
     story.tell("see", f"FiscalMetering@1.ACVoltage[L1] = {voltage} V, read over Modbus TCP")
-    power = await story.until({"name": "ElectricalFeed"}, {"name": "Power"}, bool, 5)
+    power = await story.until({"name": "ElectricalFeed"}, {"name": "Power"}, lambda text: text not in ("", "0"), 5)
     story.tell("see", f"ElectricalFeed.Power = {power} W, from the smart meter's P1 telegrams")
     temperature = await story.until({"name": "TemperatureSensor"}, {"name": "Temperature"}, bool, 5)
     story.tell("see", f"TemperatureSensor.Temperature = {temperature} Celsius, from a kernel file")

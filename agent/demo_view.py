@@ -126,7 +126,7 @@ class LiveView:
         layout = Layout()
         layout.split_column(Layout(name="top", ratio=3), Layout(name="story", ratio=2))
         layout["top"].split_row(
-            Layout(Panel(self._wires(), title="the wires"), ratio=4),
+            Layout(Panel(self._wires(), title="the wires"), ratio=5),
             Layout(Panel(self._model(), title="the Device Model, as the CSMS reads it"), ratio=5),
             Layout(Panel(self._messages(height * 3 // 5 - 3), title="OCPP 2.0.1"), ratio=6),
         )
@@ -135,7 +135,7 @@ class LiveView:
         layout["story"].update(Panel(Group(*lines), title=title, title_align="left"))
         return layout
 
-    def _wires(self) -> Table:
+    def _wires(self) -> Group:
         table = Table.grid(padding=(0, 1))
         devices = self._world.get("device", {})
         for name, wire, points in WIRES:
@@ -149,9 +149,7 @@ class LiveView:
                 row = (name if not i else "", wire if not i else "", point, "—" if number is None else text)
                 table.add_row(*row, fault if fault != "none" and not i else "", style=style)
         state = f"power {self._world.get('power', '—')}   network {self._world.get('network', '—')}"
-        table.add_row()
-        table.add_row("", "", state)
-        return table
+        return Group(table, Text(state, style="dim"))
 
     def _model(self) -> Table:
         table = Table.grid(padding=(0, 1))

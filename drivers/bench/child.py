@@ -176,7 +176,7 @@ class AgentChild:
             if left <= 0:
                 self._signal(signal.SIGKILL)
                 return
-            await asyncio.sleep(left)
+            await asyncio.sleep(min(left, 1.0))  # the first sign of life brings the end nearer
 
     def _hear(self) -> None:
         with contextlib.suppress(BlockingIOError):

@@ -292,7 +292,6 @@ def test_a_killed_agent_is_started_again_while_the_power_stays_on(api: Api) -> N
 def test_a_hung_agent_is_killed_by_the_watchdog_and_started_again(api: Api) -> None:
     wait_until(lambda: any(e["what"] == "write" for e in api("GET", "/bench/log")[1]["entries"][-20:]))
     pid = pid_of(api)
-    time.sleep(2.0)  # it has told the watchdog that it is up
     assert api("POST", "/bench/agent", {"state": "hang"})[0] == 200
     wait_until(lambda: pid_of(api) not in (None, pid))
     assert pid is not None

@@ -12,7 +12,7 @@ from agent.model import Mutability, Refusal, UnknownComponent, UnknownVariable, 
 from agent.model.address import is_identifier
 from agent.store import Store, StoreError
 
-_KEYS = {"csms_url", "identity", "password", "proxy", "security_profile", "board", "set"}
+_KEYS = {"csms_url", "identity", "password", "proxy", "security_profile", "trust", "board", "set"}
 
 
 class SetupError(Exception):
@@ -48,6 +48,11 @@ def check_settings(settings: dict[str, Any]) -> dict[str, str]:
         if urlsplit(str(proxy)).scheme != "http" or not urlsplit(str(proxy)).hostname:
             raise SetupError(f"proxy: found {proxy!r}, expected http://HOST:PORT")
         stored["proxy"] = str(proxy)
+    trust = settings.get("trust")
+    if trust:
+        if not Path(str(trust)).is_file():
+            raise SetupError(f"trust: found {trust!r}, expected a PEM file with the CSMS's root certificates")
+        stored["trust"] = str(Path(str(trust)).resolve())
     return stored
 
 

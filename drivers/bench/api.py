@@ -38,7 +38,7 @@ class Api:
             return 200, await action(self, place, query if method == "GET" else _object(body))
         except Refusal as refusal:
             return refusal.status, {"error": str(refusal)}
-        except Exception:
+        except Exception:  # noqa: BLE001  # told to the log and to whoever asked
             _log.exception("%s %s: a mistake in the bench", method, path)
             return 500, {"error": "a mistake in the bench; its log has more"}
 

@@ -20,7 +20,7 @@ class Log:
     def add(self, what: str, **about: Any) -> None:
         """Note that `what` (write, fault, power, network, …) happened now, with what it was about."""
         self._entries.append(
-            {"n": self.next, "t": round(time.monotonic(), 3), "at": wall_time(), "what": what, **about}
+            {"n": self.next, "t": round(time.monotonic(), 6), "at": wall_time(), "what": what, **about}
         )
         self.next += 1
 

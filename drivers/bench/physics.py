@@ -11,7 +11,7 @@ from agent.board import Board
 from drivers.bench.world import Device, Point, World
 from drivers.settings import P1Profile, ProfileDevice
 
-INERTIA = 2.0
+INERTIA = 1.5
 """Time constant of a fan, in s."""
 
 FULL_SPEED = 1000.0

@@ -7,6 +7,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -380,7 +381,9 @@ def _device_keys(model: type[Strict], raw: dict[str, Any]) -> Callable[[Place], 
     return known
 
 
-_PROFILE: TypeAdapter[ModbusProfile | P1Profile] = TypeAdapter(Profile)
+@cache
+def _profile_adapter() -> TypeAdapter[ModbusProfile | P1Profile]:
+    return TypeAdapter(Profile)
 
 
 def _profiles(
@@ -404,7 +407,7 @@ def _profiles(
             document.mistakes += error.mistakes
             continue
         try:
-            found[device.profile] = _PROFILE.validate_python(profile.data)
+            found[device.profile] = _profile_adapter().validate_python(profile.data)
         except ValidationError as error:
             profile.invalid(error, lambda at: ["modbus", "p1"] if at == ("kind",) else _keys_at(at, _PROFILE_PARTS))
         document.mistakes += profile.mistakes

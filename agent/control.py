@@ -77,18 +77,28 @@ class Readings:
     def sweep(self) -> None:
         """Unset every Actual that is older than its `max_age`, and raise its component's `Problem`."""
         now = self._clock.monotonic()
-        for variable, source in self._measured:
-            max_age = variable.max_age
-            if max_age is None or variable in self._stale:
-                continue
-            taken = variable.actual.time
-            age = now - (self._started if taken is None else taken)
-            if age > max_age:
-                self._stale.add(variable)
-                variable.update(None)
-                reason = self._failures.get(source, "nothing heard")
-                text = f"{variable.name} not read for {age:.1f} s: {reason}"
-                self._problems.open(variable.component, f"stale {variable.name}", text)
+        fresh = [
+            (variable, source, variable.max_age, now - (variable.actual.time or self._started))
+            for variable, source in self._measured
+            if variable.max_age is not None and variable not in self._stale
+        ]
+        # A device that is gone is gone as a whole: what it tells in several requests goes stale together.
+        gone: dict[str, float] = {}
+        for _, source, max_age, age in fresh:
+            if age > max_age and source in self._failures:
+                gone[source[0]] = max(max_age, gone.get(source[0], 0.0))
+        stale = [
+            (variable, source, age)
+            for variable, source, max_age, age in fresh
+            if age > max_age or (source in self._failures and max_age <= gone.get(source[0], 0.0))
+        ]
+        for variable, _, _ in stale:
+            self._stale.add(variable)
+            variable.update(None)
+        for variable, source, age in stale:
+            reason = self._failures.get(source, "nothing heard")
+            text = f"{variable.name} not read for {age:.1f} s: {reason}"
+            self._problems.open(variable.component, f"stale {variable.name}", text)
 
 
 def converted(binding: ReadingBinding, value: Value) -> Value:

@@ -107,8 +107,7 @@ class Store:
 
     async def save_attributes(self, values: Mapping[tuple[str, str], str]) -> None:
         """Store attributes, all or none: (address, kind) → text. Raises StoreError."""
-        rows = [(address, kind, text) for (address, kind), text in values.items()]
-        await self._write(lambda c: c.executemany("INSERT OR REPLACE INTO attribute VALUES (?, ?, ?)", rows))
+        await self._write(_put_attributes(values))
 
     async def save_settings(self, values: Mapping[str, str]) -> None:
         """Store settings, all or none. Raises StoreError."""
@@ -116,11 +115,10 @@ class Store:
 
     def save_now(self, settings: Mapping[str, str], attributes: Mapping[tuple[str, str], str]) -> None:
         """Store both in one commit, from outside an event loop. Raises StoreError."""
-        rows = [(address, kind, text) for (address, kind), text in attributes.items()]
 
         def job(connection: sqlite3.Connection) -> None:
             _put_settings(settings)(connection)
-            connection.executemany("INSERT OR REPLACE INTO attribute VALUES (?, ?, ?)", rows)
+            _put_attributes(attributes)(connection)
 
         try:
             self._run(job).result()
@@ -135,7 +133,7 @@ class Store:
 
     async def remove_message(self, number: int) -> None:
         """Forget a message that was answered. Raises StoreError."""
-        await self._write(lambda c: c.execute("DELETE FROM message WHERE n = ?", (number,)))
+        await self._write(_executemany("DELETE FROM message WHERE n = ?", [(number,)]))
 
     # --- the thread ----------------------------------------------------------------------------------------------
 
@@ -193,8 +191,19 @@ class Store:
             future.set_result(result)
 
 
-def _put_settings(values: Mapping[str, str]) -> Callable[[sqlite3.Connection], None]:
+def _executemany(sql: str, rows: list[tuple[Any, ...]]) -> Callable[[sqlite3.Connection], None]:
     def job(connection: sqlite3.Connection) -> None:
-        connection.executemany("INSERT OR REPLACE INTO setting VALUES (?, ?)", list(values.items()))
+        # The cursor ends here. Given to the event loop as a result and freed there, it would reset a statement
+        # that this thread is using again: Python 3.11 shares them between cursors.
+        connection.executemany(sql, rows)
 
     return job
+
+
+def _put_attributes(values: Mapping[tuple[str, str], str]) -> Callable[[sqlite3.Connection], None]:
+    rows: list[tuple[Any, ...]] = [(address, kind, text) for (address, kind), text in values.items()]
+    return _executemany("INSERT OR REPLACE INTO attribute VALUES (?, ?, ?)", rows)
+
+
+def _put_settings(values: Mapping[str, str]) -> Callable[[sqlite3.Connection], None]:
+    return _executemany("INSERT OR REPLACE INTO setting VALUES (?, ?)", list(values.items()))

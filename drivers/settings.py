@@ -34,7 +34,8 @@ PositiveDuration = Annotated[float, BeforeValidator(_seconds, json_schema_input_
 class Strict(BaseModel):
     """A part of a board file: unknown keys are mistakes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Built as part of what a board file is checked against, not each part on its own as well.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 # --- buses -------------------------------------------------------------------------------------------------

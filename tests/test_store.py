@@ -123,3 +123,19 @@ async def test_a_full_disk_is_an_error_and_the_store_lives_on(tmp_path: Path) ->
     await store.save_settings({"identity": "CS2"})
     assert store.settings()["identity"] == "CS2"
     store.close()
+
+
+async def test_many_writers_at_once_are_all_answered_and_keep_their_last_values(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store._connection.execute("PRAGMA synchronous=OFF")  # speed: the threads are what this is about
+
+    async def write(name: str) -> None:
+        for n in range(1000):
+            await store.save_attributes({(name, "Target"): str(n), (name, "MaxSet"): str(n)})
+            await store.save_settings({name: str(n)})
+
+    names = [f"Fan{i}" for i in range(6)]
+    await asyncio.gather(*map(write, names))
+    assert store.attributes() == {(name, kind): "999" for name in names for kind in ("Target", "MaxSet")}
+    assert store.settings() == dict.fromkeys(names, "999")
+    store.close()

@@ -6,11 +6,11 @@
 SIGKILL is not a power cut: the kernel still writes what the process left in the page cache. Here a process writes
 with `agent.store.Store` while forgetful_disk.c, preloaded into it, writes down every operation on its files; it dies
 after a random one of them. Of all that came after the last sync of a file, or of the directory for its entries, a
-random part is then forgotten, sector by sector, and the store is opened on what remains. The next process goes on from
-there. `-shm` is memory that the processes share (SQLite builds it anew), so a power cut always takes it.
+random part is then forgotten, sector by sector, and the store is opened on what remains. The next process goes on
+from there. `-shm` is memory that processes share (SQLite builds it anew), so a power cut always takes it.
 
-Needs a C compiler (`cc`). Exits 1 when an acknowledged value is not there, one appears that was never written, half of
-a write is there, or the file is corrupt.
+Needs a C compiler (`cc`). Exits 1 when an acknowledged value is not there, one appears that was never written, half
+of a write is there, or the file is corrupt.
 """
 
 import argparse
@@ -47,7 +47,7 @@ LONGEST_RUN = 3000
 RECORD = struct.Struct("@IIqq")
 
 
-# --- the process that writes -----------------------------------------------------------------------------------------
+# --- the process that writes ----------------------------------------------------------------------------------------
 
 
 def tell(event: str, what: str, n: int) -> None:
@@ -93,7 +93,7 @@ async def write(directory: Path, first: int, synchronous: str) -> None:
     await asyncio.gather(settings(), messages(), *(attributes(f"slot {i}") for i in range(SLOTS)))
 
 
-# --- the disk --------------------------------------------------------------------------------------------------------
+# --- the disk -------------------------------------------------------------------------------------------------------
 
 
 def apply(content: bytearray, offset: int, data: bytes | None) -> None:
@@ -231,7 +231,7 @@ def _change(entries: dict[str, File], changes: dict[str, File | None]) -> None:
             entries[path] = file
 
 
-# --- what must be there ----------------------------------------------------------------------------------------------
+# --- what must be there ---------------------------------------------------------------------------------------------
 
 
 class Promises:
@@ -295,7 +295,7 @@ def _content(directory: Path) -> tuple[dict[tuple[str, str], str], dict[str, str
         store.close()
 
 
-# --- the run ---------------------------------------------------------------------------------------------------------
+# --- the run --------------------------------------------------------------------------------------------------------
 
 
 @dataclass

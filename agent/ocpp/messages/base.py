@@ -105,6 +105,7 @@ class Message(BaseModel):
         strict=True,
         populate_by_name=True,
         alias_generator=lambda name: WIRE_NAMES.get(name) or to_camel(name),
+        defer_build=True,  # at its first use: a station that starts needs few of them
     )
 
     custom_data: Omissible[CustomDataType] = None

@@ -163,8 +163,25 @@ def _demo(args: argparse.Namespace) -> int:
     return cli_demo.main(args)
 
 
+_EXTRAS = {"rich": "bench", "ocpp": "bench", "jsonschema": "bench", "gpiozero": "pi", "lgpio": "pi"}
+"""Which extra brings a package that `pip install station-agent` leaves out."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code: 0 well, 1 failed, 2 unusable arguments."""
+    try:
+        return _command(argv)
+    except KeyboardInterrupt:
+        return 130
+    except ImportError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        print(f"station-agent: {error.name} is not installed: pip install 'station-agent[{extra}]'", file=sys.stderr)
+        return 1
+
+
+def _command(argv: Sequence[str] | None) -> int:
     parser = _parser()
     args = parser.parse_args(argv)
     if args.version:
@@ -176,15 +193,4 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 2
     call: Callable[[argparse.Namespace], int] = args.call
-    try:
-        return call(args)
-    except KeyboardInterrupt:
-        return 130
-    except ImportError as error:
-        missing = {"rich": "bench", "ocpp": "bench", "gpiozero": "pi or bench", "lgpio": "pi"}.get(error.name or "")
-        if missing is None:
-            raise
-        print(
-            f"station-agent: {error.name} is not installed: pip install 'station-agent[{missing}]'", file=sys.stderr
-        )
-        return 1
+    return call(args)

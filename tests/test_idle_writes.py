@@ -18,8 +18,10 @@ POINTS: dict[str, tuple[float, float]] = {
 }
 """Held at the first number, then more by the second one with every step."""
 
-STEPS = 10
+STEPS = 6
+
 QUIET = 3.0
+"""Seconds without a write after which a boot is over."""
 
 READ: tuple[dict[str, Any], ...] = (
     {"component": {"name": "TemperatureSensor"}, "variable": {"name": "Temperature"}},

@@ -262,12 +262,9 @@ class Promises:
             return [f"corrupt: {error}"]
         wrong = []
         values: dict[str, int] = {}
-        for what in [*(f"slot {i}" for i in range(SLOTS)), "setting"]:
-            found = (
-                [settings.get(what)]
-                if what == "setting"
-                else [attributes.get((what, k)) for k in ("Target", "MaxSet")]
-            )
+        slots = [f"slot {i}" for i in range(SLOTS)]
+        found_at = {slot: [attributes.get((slot, kind)) for kind in ("Target", "MaxSet")] for slot in slots}
+        for what, found in [*found_at.items(), ("setting", [settings.get("setting")])]:
             if len(set(found)) != 1:
                 wrong.append(f"half of a write: {what} is {found}")
             told = {self.values.get(what), self._asked.get(what, self.values.get(what))}
@@ -311,15 +308,14 @@ class Result:
 
 
 def forgetful_disk(cuts: int, seed: int, synchronous: str = "full", say: Any = print) -> Result:
-    """Cut the power `cuts` times; the result's `bad` cuts must be 0. Raises CalledProcessError without a compiler."""
+    """Cut the power `cuts` times; the result's `bad` cuts must be 0. Raises OSError where there is no `cc`."""
     result, dice = Result(), random.Random(seed)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name).resolve()
         library = folder / "forgetful_disk.so"
         source = Path(__file__).with_suffix(".c")
-        subprocess.run(
-            ["cc", "-shared", "-fPIC", "-O1", "-Wall", "-o", library, source, "-ldl", "-lpthread"], check=True
-        )
+        flags = ["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-ldl", "-lpthread"]
+        subprocess.run(["cc", source, "-o", library, *flags], check=True)
         state, promises = folder / "state", Promises()
         state.mkdir()
         for cut in range(1, cuts + 1):
@@ -380,6 +376,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--synchronous", choices=("full", "normal", "off"), default="full", help="of the writer")
     args = parser.parse_args()
+    if shutil.which("cc") is None:
+        print("there is no C compiler here (cc)", file=sys.stderr)
+        return 2
     started = time.monotonic()
     result = forgetful_disk(args.cuts, args.seed, args.synchronous)
     print(

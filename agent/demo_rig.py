@@ -66,12 +66,12 @@ class BenchRig:
         station = self._csms.stations.get(IDENTITY)
         return len(station.messages) if station is not None else 0
 
+    def heard_at(self, action: str, since: int) -> float:
+        """The monotonic time at which the first such message after number `since` came."""
+        return self.station.calls(action, since)[0].time
+
     def all_heard(self, action: str, since: int) -> list[dict[str, Any]]:
-        return [
-            message.payload
-            for message in self.station.messages[since:]
-            if message.direction == "in" and message.kind == "call" and message.action == action
-        ]
+        return [message.payload for message in self.station.calls(action, since)]
 
 
 @contextlib.asynccontextmanager

@@ -1,6 +1,7 @@
 """The demo's story: what happens on the wires, act by act, and what must be seen at the CSMS for it to count."""
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -31,6 +32,10 @@ class Rig(Protocol):
 
     def mark(self) -> int:
         """The number of messages heard from the station so far."""
+        ...
+
+    def heard_at(self, action: str, since: int) -> float:
+        """The monotonic time at which the first such message after number `since` came."""
         ...
 
     def all_heard(self, action: str, since: int) -> list[dict[str, Any]]:
@@ -112,9 +117,10 @@ class Story:
     async def log_position(self) -> int:
         return int((await self.rig.bench("GET", "/bench/log"))["next"])
 
-    async def writes(self, since: int, device: str) -> list[float]:
+    async def writes(self, since: int, device: str, before: float = math.inf) -> list[float]:
+        """What was written to `device` after log entry `since` and before that monotonic time."""
         entries = (await self.rig.bench("GET", f"/bench/log?since={since}"))["entries"]
-        return [e["value"] for e in entries if e["what"] == "write" and e.get("device") == device]
+        return [e["value"] for e in entries if e["what"] == "write" and e.get("device") == device and e["t"] < before]
 
     def check(self, condition: bool, promise: str) -> None:
         if not condition:
@@ -262,7 +268,8 @@ async def cut_power(story: Story) -> None:
     await story.rig.bench("POST", "/bench/power", {"state": "on"})
     payload = await story.rig.heard("BootNotification", lambda p: True, since, 30)
     story.tell("see", f"CSMS ← BootNotification {payload['reason']}")
-    story.check((await story.writes(position, "fan"))[:1] == [0.45], "the fan had its Target again before the boot")
+    before = await story.writes(position, "fan", story.rig.heard_at("BootNotification", since))
+    story.check(before[:1] == [0.45], "the fan had its Target again before the boot")
     story.tell("see", "wire: `duty` = 0.45 was written before BootNotification")
     target = await story.get(FAN, SPEED, "Target")
     story.check(target == "450", "the Target is still there")

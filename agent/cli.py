@@ -83,9 +83,9 @@ def _late_arguments(bench: argparse.ArgumentParser, demo: argparse.ArgumentParse
 
         bench_cli.add_arguments(bench)
     elif asked == "demo":
-        import agent.cli_demo as cli_demo
+        from agent.demo import command
 
-        cli_demo.add_arguments(demo)
+        command.add_arguments(demo)
 
 
 def _board_argument(parser: argparse.ArgumentParser) -> None:
@@ -158,9 +158,9 @@ def _bench(args: argparse.Namespace) -> int:
 
 
 def _demo(args: argparse.Namespace) -> int:
-    import agent.cli_demo as cli_demo
+    from agent.demo import command
 
-    return cli_demo.main(args)
+    return command.main(args)
 
 
 _EXTRAS = {"rich": "bench", "ocpp": "bench", "jsonschema": "bench", "gpiozero": "pi", "lgpio": "pi"}

@@ -5,7 +5,7 @@ being measured. The system's own clock is never set.
 """
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, UTC, datetime, timedelta
 from typing import Protocol
 
 
@@ -35,7 +35,12 @@ class SystemClock:
         return self._base + timedelta(seconds=time.monotonic() - self._started)
 
     def correct(self, utc: datetime) -> float:
-        """Take `utc` as the time now (G02.FR.06, B01.FR.06); returns by how many seconds the wall time moved."""
+        """Take `utc` as the time now (G02.FR.06, B01.FR.06); returns by how many seconds the wall time moved.
+
+        A time so late that no later one could be told is not taken.
+        """
+        if utc.year >= MAXYEAR:
+            return 0.0
         moved = (utc - self.now()).total_seconds()
         self._base += timedelta(seconds=moved)
         return moved

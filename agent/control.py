@@ -6,21 +6,25 @@ reading. A Target is checked, handed to the hardware, acknowledged by it and sto
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from typing import Protocol
 
+from agent.board.wiring import ReadingBinding, TargetBinding
 from agent.clock import Clock
 from agent.model import AttributeType, Outcome, Problems, Refusal, Value, Variable, check, nearest, to_text
 from agent.model.values import DataType
 from agent.store import StoreError
-from agent.wiring import ReadingBinding, TargetBinding
 from drivers import Bus, DriverError, NoAnswer, Quality, Reading, Refused
 
 log = logging.getLogger(__name__)
 
 SWEEP = 0.25
 """Seconds between two looks at the age of every measured Actual."""
+
+STEP_SECONDS = 5.0
+"""How long one hand-over by `Control.step` may take: a device that hangs does not stop the others for longer."""
 
 
 class Keeper(Protocol):
@@ -42,33 +46,56 @@ class Readings:
         self._started = clock.monotonic()
         self._stale: set[Variable] = set()
         self._failures: dict[tuple[str, str], str] = {}
+        """Why the last reading of a point was BAD."""
+        self._good: dict[str, set[str]] = {}
+        """The points of each device whose last reading was GOOD."""
+        self._silent: dict[str, str] = {}
+        """The devices of which nothing good is heard any more, and why."""
         self.on_return: Callable[[str], None] = lambda device: None
-        """Called with a device's name when it answers again after having failed."""
+        """Called with a device's name when it answers again after nothing good had been heard of it."""
 
     def take(self, device: str, point: str, reading: Reading) -> None:
         """Put `reading` into every variable that is bound to the point, whatever its value (part 1 §4.3)."""
-        source = (device, point)
-        bindings = self._bindings.get(source)
-        if bindings is None:
-            return
         value = reading.value
         if reading.quality is not Quality.GOOD or value is None:
-            if not self._failing(device):
-                log.warning("%s: %s", device, reading.reason)
-            self._failures[source] = reading.reason
+            self._failed(device, point, reading.reason)
             return
-        for binding in bindings:
+        if isinstance(value, float) and not math.isfinite(value):
+            self._failed(device, point, "not a number")
+            return
+        for binding in self._bindings.get((device, point), ()):
             variable = binding.variable
             variable.update(converted(binding, value), reading.time)
             if self._stale and variable in self._stale:
                 self._stale.discard(variable)
                 self._problems.close(variable.component, f"stale {variable.name}")
-        if self._failures and self._failures.pop(source, None) is not None and not self._failing(device):
+        good = self._good.get(device)
+        if good is None or point not in good:
+            self._heard(device, point)
+
+    def _failed(self, device: str, point: str, reason: str) -> None:
+        self._failures[device, point] = reason
+        good = self._good.setdefault(device, set())
+        good.discard(point)
+        # A point that alone is not to be had, such as a register of another model, is no device that went away.
+        if not good and device not in self._silent:
+            self._silent[device] = reason
+            log.warning("%s: %s", device, reason)
+
+    def _heard(self, device: str, point: str) -> None:
+        self._good.setdefault(device, set()).add(point)
+        self._failures.pop((device, point), None)
+        if self._silent.pop(device, None) is not None:
             log.info("%s: answers again", device)
             self.on_return(device)
 
-    def _failing(self, device: str) -> bool:
-        return any(failed == device for failed, _ in self._failures)
+    def lost(self, device: str, reason: str) -> None:
+        """The bus of `device` is gone: whatever is heard of it next is a return."""
+        self._good.pop(device, None)
+        self._silent[device] = reason
+
+    def _why(self, source: tuple[str, str]) -> str | None:
+        return self._failures.get(source) or self._silent.get(source[0])
 
     def restart(self) -> None:
         """Count the age of what was never read from now on: the wires are opened now."""
@@ -85,18 +112,18 @@ class Readings:
         # A device that is gone is gone as a whole: what it tells in several requests goes stale together.
         gone: dict[str, float] = {}
         for _, source, max_age, age in fresh:
-            if age > max_age and source in self._failures:
+            if age > max_age and self._why(source):
                 gone[source[0]] = max(max_age, gone.get(source[0], 0.0))
         stale = [
             (variable, source, age)
             for variable, source, max_age, age in fresh
-            if age > max_age or (source in self._failures and max_age <= gone.get(source[0], 0.0))
+            if age > max_age or (self._why(source) and max_age <= gone.get(source[0], 0.0))
         ]
         for variable, _, _ in stale:
             self._stale.add(variable)
             variable.update(None)
         for variable, source, age in stale:
-            reason = self._failures.get(source, "nothing heard")
+            reason = self._why(source) or "nothing heard"
             text = f"{variable.name} not read for {age:.1f} s: {reason}"
             self._problems.open(variable.component, f"stale {variable.name}", text)
 
@@ -122,7 +149,7 @@ class _Loop:
         self.binding = binding
         self.lock = asyncio.Lock()
         self.since = 0.0
-        """When the Target last changed, monotonic seconds."""
+        """When the Target last changed or the hardware got it again, or the Actual was last at it; monotonic."""
         self.correction = 0.0
         """What the closed loop adds to the Target, in the variable's unit."""
         self.pending = False
@@ -185,6 +212,9 @@ class Control:
         except TimeoutError:
             return Outcome("Rejected", "InternalError", f"{variable}: another setting is still under way")
         try:
+            value = check(variable, kind, text)  # again: a setting that was under way may have moved the limits
+            if isinstance(value, Refusal):
+                return Outcome("Rejected", value.code, value.info)
             return await self._set_physical(loop, kind, value, deadline)
         finally:
             loop.lock.release()
@@ -245,7 +275,7 @@ class Control:
                 await self._hand_over(loop, target)
         except Refused as error:
             return Outcome("Rejected", "InternalError", str(error)[:500])
-        except (NoAnswer, TimeoutError) as error:
+        except (DriverError, TimeoutError) as error:
             # It may have happened: the old Target is restored, and Problem stands until that is confirmed.
             reason = str(error) or "not in time"
             self._restore_later(loop, f"no answer to Target {to_text(target)}: {reason}")
@@ -271,8 +301,15 @@ class Control:
     async def _hand_over(self, loop: _Loop, target: float, correction: float = 0.0) -> None:
         """Write the output for `target`; returns when the device acknowledged. Raises DriverError."""
         binding = loop.binding
-        output = along(binding.curve, target + correction)
-        await self._buses[binding.device].write(binding.device, binding.point, output)
+        output = along(binding.curve, _within_limits(binding.variable, target + correction))
+        try:
+            await self._buses[binding.device].write(binding.device, binding.point, output)
+        except DriverError:
+            raise
+        except Exception as error:
+            # One driver's mistake is one component's problem, not the end of the station.
+            log.exception("%s.%s: a mistake in its driver", binding.device, binding.point)
+            raise NoAnswer(f"{binding.device}.{binding.point}: a mistake in its driver: {error}") from error
         loop.written = output
         loop.correction = correction
         loop.pending = False
@@ -320,6 +357,7 @@ class Control:
                 self._problems.close(loop.binding.variable.component, f"write {loop.binding.variable.name}")
             else:
                 await self._hand_over(loop, target, loop.correction)
+                loop.since = self._clock.monotonic()  # from here on the Actual has its time to follow
 
     def device_returned(self, device: str) -> None:
         """A device that answers again may have lost what it was told: hand its Targets over again."""
@@ -328,16 +366,19 @@ class Control:
                 loop.pending = True
 
     async def step(self) -> None:
-        """Retry what is pending and close the loops; called about once a second."""
-        for loop in self._loops.values():
-            try:
+        """Retry what is pending and close the loops, all at once; called about once a second."""
+        # One that is being set just now is that setting's own.
+        await asyncio.gather(*(self._step(loop) for loop in self._loops.values() if not loop.lock.locked()))
+
+    async def _step(self, loop: _Loop) -> None:
+        try:
+            async with asyncio.timeout(STEP_SECONDS):
                 if loop.pending:
-                    async with asyncio.timeout(5.0):
-                        await self._again(loop)
+                    await self._again(loop)
                 elif loop.binding.closed_loop:
                     await self._follow(loop)
-            except (DriverError, TimeoutError) as error:
-                self._restore_later(loop, f"Target could not be handed over: {str(error) or 'no answer in time'}")
+        except (DriverError, TimeoutError) as error:
+            self._restore_later(loop, f"Target could not be handed over: {str(error) or 'no answer in time'}")
 
     async def _follow(self, loop: _Loop) -> None:
         """Keep the Actual at the Target (part 1 §4.3), and raise `Problem` when it cannot be in time."""
@@ -347,27 +388,40 @@ class Control:
         if target is None or not isinstance(actual, int | float):
             return
         error = target - actual
-        allowed = max(abs(target) * binding.tolerance, 1e-9)
-        age = self._clock.monotonic() - loop.since
+        low, high = variable.characteristics.min_limit, variable.characteristics.max_limit
+        # A Target near zero is judged as a tenth of the range is: a share of nothing no sensor can keep to.
+        floor = 0.0 if low is None or high is None else (high - low) / 10
+        allowed = max(max(abs(target), floor) * binding.tolerance, 1e-9)
+        now = self._clock.monotonic()
         if abs(error) <= allowed:
+            loop.since = now  # what disturbs it later has the whole time again
             self._problems.close(variable.component, f"target {variable.name}")
             return
-        if age < binding.settle:
+        if now - loop.since < binding.settle:
             return
         self._problems.open(
             variable.component,
             f"target {variable.name}",
-            f"{variable.name} is {to_text(actual)} {binding.settle:g} s after Target {to_text(target)}",
+            f"{variable.name} is {to_text(actual)}, not at its Target {to_text(target)} after {binding.settle:g} s",
         )
         # An integral step each second, of a tenth of the error and never beyond a quarter of the curve: slow enough
         # for a fan's inertia, and a sensor that lies cannot drive the output far.
         span = abs(binding.curve[-1][0] - binding.curve[0][0]) if binding.curve else abs(target)
-        correction = max(-span / 4, min(span / 4, loop.correction + error / 10))
-        output = along(binding.curve, target + correction)
+        # It adds up also while it is too small to be written.
+        correction = loop.correction = max(-span / 4, min(span / 4, loop.correction + error / 10))
+        output = along(binding.curve, _within_limits(variable, target + correction))
         if loop.written is None or abs(output - loop.written) > 0.002 * max(1.0, abs(loop.written)):
             async with loop.lock:
                 if loop.target == target:
                     await self._hand_over(loop, target, correction)
+
+
+def _within_limits(variable: Variable, value: float) -> float:
+    """`value`, or the one of minLimit and maxLimit that it is beyond: no correction drives hardware past them."""
+    low, high = variable.characteristics.min_limit, variable.characteristics.max_limit
+    if low is not None and value < low:
+        return low
+    return high if high is not None and value > high else value
 
 
 def _typed(variable: Variable, value: Value) -> Value:

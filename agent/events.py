@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 BLOCK = 10_000
 """Event ids that one start reserves; 2³¹ of them last for 200,000 starts."""
 
+_LAST = 2**31 - 1
+"""The greatest event id: an integer of OCPP has 32 bits (part 2 §2.1.2). After it they begin anew."""
+
 _RESERVED = "event_ids_reserved"
 
 
@@ -28,21 +31,26 @@ class BuiltInEvents:
     ) -> None:
         self._clock = clock
         self._post = post
-        self._next = int(settings.get(_RESERVED, "0")) + 1
+        reserved = int(settings.get(_RESERVED, "0"))
+        self._next = 1 if reserved > _LAST - BLOCK else reserved + 1
         self._end = self._next
+        self._told: dict[Variable, bool] = {}
+        """What the CSMS was told last of a protection."""
         for variable in model.variables():
             if variable.name.key == ("tripped", ""):
                 variable.listen(self._tripped)
 
     def reserve(self) -> dict[str, str]:
         """The setting that must be on disk before the first event of a new block."""
+        if self._next > _LAST - BLOCK:
+            self._next = 1
         self._end = self._next - 1 + BLOCK
         return {_RESERVED: str(self._end)}
 
     @property
     def low(self) -> bool:
         """Whether it is time to reserve the next block."""
-        return self._next > self._end - BLOCK // 10
+        return self._next > self._end - BLOCK // 2
 
     def problem(self, variable: Variable, cause: str, text: str) -> None:
         """A component's `Problem` turned: for `agent.model.Problems`."""
@@ -53,9 +61,11 @@ class BuiltInEvents:
         self._send(variable, text)
 
     def _tripped(self, variable: Variable, old: Value | None, new: Value | None) -> None:
+        del old  # a protection that could not be read for a while is compared with what was told before
         # From unknown to sound is no news: that is every start.
-        if new is None or (old is None and new is False):
+        if new is None or bool(new) == self._told.get(variable, False):
             return
+        self._told[variable] = bool(new)
         self._send(variable, "")
 
     def _send(self, variable: Variable, text: str) -> None:

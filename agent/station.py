@@ -6,10 +6,12 @@ import logging
 import signal
 import ssl
 from collections.abc import Coroutine, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from agent.board import Board, BoardError, load, read_overlay
+from agent.board.wiring import Wiring, wire
 from agent.clock import SystemClock
 from agent.control import SWEEP, Control, Readings
 from agent.events import BuiltInEvents
@@ -22,14 +24,14 @@ from agent.model import (
     Refusal,
     Variable,
     check_value,
-    parse,
+    nearest,
+    to_text,
 )
 from agent.ocpp.host import BootInfo, ConnectionProfile, ConnectorState
 from agent.ocpp.link import CsmsLink
 from agent.ocpp.variables import BASIC_AUTH_PASSWORD, QUESTIONS, Settings, controllers
 from agent.store import Store, StoreError
 from agent.systemd import feed_watchdog, notify, watchdog_interval
-from agent.wiring import Wiring, wire
 from drivers import Bus, DriverError, open_bus
 
 log = logging.getLogger(__name__)
@@ -42,6 +44,9 @@ BACK_OFF = (0.5, 5.0)
 
 RESET_EXIT = 3
 """Exit code that asks the service manager to start the agent again."""
+
+STOP_SECONDS = 5.0
+"""How long the wires and the line to the CSMS may take to be closed before the process ends all the same."""
 
 
 class CannotStart(Exception):
@@ -60,26 +65,70 @@ def build_model(board: Board, settings: Mapping[str, str] | None = None, clock: 
 
 
 def restore(model: DeviceModel, stored: Mapping[tuple[str, str], str]) -> None:
-    """Put what was stored back into the model; a value that the board no longer allows is left out, and said."""
-    places = {str(variable): variable for variable in model.variables()}
-    # The limits first: a stored Target is judged by the stored MinSet and MaxSet.
-    order = (AttributeType.MAX_SET, AttributeType.MIN_SET, AttributeType.ACTUAL, AttributeType.TARGET)
-    for kind in order:
-        for (place, stored_kind), text in stored.items():
-            if stored_kind != kind:
-                continue
-            variable = places.get(place)
-            if variable is None or kind not in variable.attributes:
-                log.warning("%s %s = %s was stored, but this board has none", place, kind, text)
-                continue
-            value = parse(text, variable.characteristics.data_type) if kind.endswith("Set") else None
-            answer = value if value is not None else check_value(variable, kind, text)
-            if isinstance(answer, Refusal):
-                log.warning("%s %s = %s was stored, but no longer holds: %s", place, kind, text, answer.info)
-            elif kind is AttributeType.ACTUAL:
-                variable.update(answer)
-            else:
-                variable.attributes[kind].value = answer
+    """Put what was stored back into the model; what the board no longer allows is left out, and said.
+
+    What it says names a place and never a value, which may be a password.
+    """
+    places = {str(variable).casefold(): variable for variable in model.variables()}
+    found: dict[Variable, dict[AttributeType, str]] = {}
+    for (place, kind), text in stored.items():
+        variable = places.get(place.casefold())
+        attribute = None if variable is None else variable.attributes.get(AttributeType(kind))
+        if variable is None or attribute is None or not attribute.persistent:
+            log.warning("%s %s was stored, but this board has none that can be set", place, kind)
+        else:
+            found.setdefault(variable, {})[AttributeType(kind)] = text
+    for variable, texts in found.items():
+        _restore_limits(variable, texts)
+        for kind in (AttributeType.ACTUAL, AttributeType.TARGET):
+            if kind in texts:
+                # A Target is judged by the set limits only afterwards: one that they have passed is moved to them.
+                _restore_one(variable, kind, texts[kind], set_limits=False)
+    for variable in model.variables():
+        _keep_target(variable)
+
+
+def _restore_one(variable: Variable, kind: AttributeType, text: str, *, set_limits: bool = True) -> None:
+    kept = {one: variable.attributes[one].value for one in _SET_LIMITS if one in variable.attributes}
+    if not set_limits:
+        for one in kept:
+            variable.attributes[one].value = None
+    answer = check_value(variable, kind, text)
+    for one, value in kept.items():
+        variable.attributes[one].value = value
+    if isinstance(answer, Refusal):
+        # The code alone: its text may quote the value.
+        log.warning("%s %s was stored, but no longer holds: %s", variable, kind, answer.code)
+    elif kind is AttributeType.ACTUAL:
+        variable.update(answer)
+    else:
+        variable.attributes[kind].value = answer
+
+
+_SET_LIMITS = (AttributeType.MIN_SET, AttributeType.MAX_SET)
+
+
+def _restore_limits(variable: Variable, texts: Mapping[AttributeType, str]) -> None:
+    """MinSet and MaxSet together: both as they were stored, or both as the board has them."""
+    factory = {kind: variable.attributes[kind].value for kind in _SET_LIMITS if kind in variable.attributes}
+    for kind in _SET_LIMITS:
+        if kind in texts:
+            _restore_one(variable, kind, texts[kind], set_limits=False)
+    low, high = (variable.value(kind) for kind in _SET_LIMITS)
+    if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
+        log.warning("%s: the MinSet and MaxSet that were stored no longer fit this board; it keeps its own", variable)
+        for kind, value in factory.items():
+            variable.attributes[kind].value = value
+
+
+def _keep_target(variable: Variable) -> None:
+    """Move a Target that MinSet or MaxSet leave outside to the nearest allowed value, before hardware sees it."""
+    target = variable.value(AttributeType.TARGET)
+    if isinstance(target, int | float):
+        moved = nearest(variable, target)
+        if moved != target:
+            log.warning("%s: its Target %s is moved to %s", variable, to_text(target), to_text(moved))
+            variable.attributes[AttributeType.TARGET].value = type(target)(moved)
 
 
 def boot_id() -> str:
@@ -128,6 +177,8 @@ class Station:
         self.events = BuiltInEvents(self.model, self.clock, self.link.post, settings)
         self.problems = Problems(self.model, self.events.problem)
         self.readings = Readings(wiring.readings, self.problems, self.clock)
+        for note in board.notes:
+            log.warning("%s: %s", board.path, note)
         self._buses = {
             name: open_bus(
                 name,
@@ -138,8 +189,8 @@ class Station:
             )
             for name, bus_settings in board.buses.items()
         }
-        of_device = {device: self._buses[s.bus] for device, s in board.devices.items()}
-        self.control = Control(wiring.targets, of_device, self.problems, store, self.clock)
+        self._bus_of = {device: self._buses[s.bus] for device, s in board.devices.items()}
+        self.control = Control(wiring.targets, self._bus_of, self.problems, store, self.clock)
         self.readings.on_return = self.control.device_returned
         for path, question in QUESTIONS.items():
             variable = values.variable(path)
@@ -160,18 +211,23 @@ class Station:
             settings["csms_url"],
             settings["identity"],
             str(password) if password is not None else None,
-            settings.get("proxy"),
+            settings.get("proxy") or None,
             self._tls,
         )
 
-    @property
+    @cached_property
     def _tls(self) -> ssl.SSLContext | None:
-        if not self._settings["csms_url"].startswith("wss:"):
+        if not self._settings["csms_url"].lower().startswith("wss:"):
             return None
-        if not hasattr(self, "_context"):
-            self._context = ssl.create_default_context(cafile=self._settings.get("trust"))
-            self._context.minimum_version = ssl.TLSVersion.TLSv1_2
-        return self._context
+        trust = self._settings.get("trust") or None
+        try:
+            context = ssl.create_default_context(cafile=trust)
+        except OSError as error:  # ssl.SSLError is one
+            # The hardware is looked after all the same. Without any root certificate no CSMS is trusted.
+            log.error("trust: %s cannot be used: %s; no CSMS is trusted until `station-agent setup`", trust, error)
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        return context
 
     def connectors(self) -> list[ConnectorState]:
         return [ConnectorState(*one) for one in self.availability.connectors()]
@@ -208,14 +264,21 @@ class Station:
         stopping = asyncio.create_task(self._stop.wait())
         done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
         notify("STOPPING=1")
+        if not done - {stopping}:
+            # Before anything is closed: a wire that hangs on its way out shall not cost the reason.
+            await self._tell_disk({"stopped": "1", "next_boot_reason": self._next_boot_reason})
         for task in (stopping, *tasks):
             task.cancel()
-        await asyncio.gather(stopping, *tasks, return_exceptions=True)
+        closed, hanging = await asyncio.wait([stopping, *tasks], timeout=STOP_SECONDS)
+        for task in hanging:
+            log.error("%s did not end in %g s", task.get_coro(), STOP_SECONDS)
+        for task in closed - done:
+            if not task.cancelled() and task.exception() is not None:
+                log.error("%s ended badly", task.get_coro(), exc_info=task.exception())
         for task in done - {stopping}:
             # A part that must never end has ended: the service manager starts the whole agent again.
             task.result()
             raise RuntimeError(f"{task.get_coro()} ended")
-        await self._tell_disk({"stopped": "1", "next_boot_reason": self._next_boot_reason})
         return self._exit_code
 
     async def _tell_disk(self, settings: Mapping[str, str]) -> None:
@@ -224,6 +287,7 @@ class Station:
             return
         try:
             await self.store.save_settings(changed)
+            self._settings.update(changed)
         except StoreError as error:
             # A station with a full disk still charges and reports; what it cannot keep is only why it started.
             log.error("%s", error)
@@ -246,6 +310,9 @@ class Station:
             # Once for each reason: a wire that is gone for a week shall not fill the journal.
             log.log(logging.DEBUG if reason == told else logging.WARNING, "bus %s: %s", bus.name, reason)
             told = reason
+            for device in (name for name, its_bus in self._bus_of.items() if its_bus is bus):
+                self.readings.lost(device, reason)
+                self.control.device_returned(device)  # as soon as it can be reached, also if it can only be written
             await asyncio.sleep(delay)
             delay = min(delay * 2, BACK_OFF[1])
 
@@ -278,5 +345,5 @@ def run(name: str, state_dir: Path, overlay_file: Path | None) -> int:
         board = load(name, overlay)
         with contextlib.closing(Store(state_dir)) as store:
             return asyncio.run(_main(board, store, computer))
-    except (BoardError, StoreError) as error:
+    except (BoardError, StoreError, DriverError) as error:
         raise CannotStart(str(error)) from None

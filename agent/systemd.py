@@ -1,26 +1,42 @@
 """What the service manager is told: ready, stopping, and that the event loop still turns (sd_notify(3))."""
 
 import asyncio
+import logging
 import os
 import socket
 
+log = logging.getLogger(__name__)
+
 
 def notify(state: str) -> None:
-    """Send `state`, such as READY=1, to $NOTIFY_SOCKET; nothing happens where no service manager listens."""
+    """Send `state`, such as READY=1, to $NOTIFY_SOCKET; nothing happens where no service manager listens.
+
+    It neither waits nor raises: a service manager that does not hear must not stop the station.
+    """
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
     if address.startswith("@"):
         address = "\0" + address[1:]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
-        sender.connect(address)
-        sender.send(state.encode())
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as sender:
+            sender.connect(address)
+            sender.send(state.encode())
+    except OSError as error:
+        log.warning("the service manager does not hear %s: %s", state, error)
 
 
 def watchdog_interval() -> float | None:
-    """Seconds between two signs of life, half of what the service manager waits; None where it does not wait."""
-    microseconds = os.environ.get("WATCHDOG_USEC")
-    return int(microseconds) / 2_000_000 if microseconds else None
+    """Seconds between two signs of life, half of what the service manager waits; None where it does not wait.
+
+    $WATCHDOG_PID, where it is set, says whose signs it waits for (sd_watchdog_enabled(3)).
+    """
+    microseconds = os.environ.get("WATCHDOG_USEC", "")
+    if not microseconds.isdecimal() or int(microseconds) == 0:
+        return None
+    if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return None
+    return int(microseconds) / 2_000_000
 
 
 async def feed_watchdog(interval: float) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from agent.board.wiring import ReadingBinding, TargetBinding
 from agent.control import Control, Readings, along, converted
 from agent.model import (
     Attribute,
@@ -20,7 +21,6 @@ from agent.model import (
     Variable,
 )
 from agent.store import StoreError
-from agent.wiring import ReadingBinding, TargetBinding
 from drivers import NoAnswer, Quality, Reading, Refused, Sink, Value
 
 FAN = Component("Fan")

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from agent.demo_rig import PASSWORD, BenchRig, running_bench
+from agent.demo.rig import PASSWORD, BenchRig, running_bench
 from drivers.bench.csms import Csms
 
 POINTS: dict[str, tuple[float, float]] = {

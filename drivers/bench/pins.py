@@ -13,7 +13,7 @@ LAG = 5.0
 """Seconds by which a slow device's levels and pulses come late: pins have no time-out that one could answer after."""
 
 NOISE_HZ = 333.0
-"""Pulses a second on an input that talks noise: none of its levels stands still for long."""
+"""Pulses a second, at random times, on an input that talks noise: none of its levels stands still for long."""
 
 
 class PinsEnd:
@@ -68,10 +68,9 @@ class PinsEnd:
 
     def _show_input(self, device: str, point: str, pin: InputPin) -> None:
         found = self._world.devices[device]
+        self._server.set_noise(pin.input, NOISE_HZ if found.fault == "garbage" else 0)
         if found.fault == "garbage":
-            self._server.set_tacho(pin.input, NOISE_HZ)
             return
-        self._server.set_tacho(pin.input, 0)
         value = bool(self._seen(found, point))
         level = None if found.fault == "offline" else value == (pin.active == "high")
         if pin.input not in self._shown or self._server.level(pin.input) is not level:
@@ -80,9 +79,8 @@ class PinsEnd:
 
     def _show_fan(self, name: str, fan: PwmFan) -> None:
         found = self._world.devices[name]
-        if found.fault == "garbage":
-            hz = NOISE_HZ
-        elif found.fault == "offline":
+        self._server.set_noise(fan.tacho, NOISE_HZ if found.fault == "garbage" else 0)
+        if found.fault in ("garbage", "offline"):
             hz = 0.0
         else:
             hz = max(0.0, self._seen(found, "rpm")) / 60 * fan.pulses

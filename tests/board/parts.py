@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from agent.board import BoardError, load
-from agent.board_file import Mistake
+from agent.board.document import Mistake
 
 GOOD = """\
 station: {vendor: Acme, model: AC-22}

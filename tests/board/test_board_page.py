@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 import boards
-from agent.board import (
+from agent.board import load
+from agent.board.spec import (
     ActualFrom,
     BoardFile,
     ComponentSpec,
@@ -15,7 +16,6 @@ from agent.board import (
     StationInfo,
     TargetTo,
     VariableSpec,
-    load,
 )
 from drivers import settings
 

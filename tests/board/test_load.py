@@ -8,7 +8,7 @@ import pytest
 
 import boards
 from agent.board import BoardError, load, schema
-from agent.board_file import Document
+from agent.board.document import Document
 from drivers.settings import GpioSettings, ModbusRtuSettings, ModbusTcpSettings, Pins, SysfsSettings
 from tests.board.parts import GOOD, changed, mistakes, written
 

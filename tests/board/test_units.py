@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.units import conversion
+from agent.board.units import conversion
 
 
 @pytest.mark.parametrize(

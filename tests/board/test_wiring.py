@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from agent.board import load
+from agent.board.wiring import Wiring, wire
 from agent.model import AttributeType, Component, DataType, Mutability, Variable, VariableName
-from agent.wiring import Wiring, wire
 from drivers.modbus_plan import points_of as modbus_points
 from drivers.settings import ModbusProfile, ProfileDevice, SysfsSettings
 from tests.board.parts import GOOD, changed, written

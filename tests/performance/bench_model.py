@@ -17,10 +17,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
+from agent.board.wiring import ReadingBinding  # noqa: E402
 from agent.clock import SystemClock  # noqa: E402
 from agent.control import Readings  # noqa: E402
 from agent.model import Characteristics, Component, DataType, DeviceModel, Problems, Variable  # noqa: E402
-from agent.wiring import ReadingBinding  # noqa: E402
 from drivers import Reading  # noqa: E402
 
 SIZES = (100, 1_000, 10_000)

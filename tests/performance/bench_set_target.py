@@ -62,7 +62,7 @@ def device(port: "multiprocessing.Queue[int]") -> None:
 
 
 def bare_peer(url: str, port: int, database: str | None = None) -> None:
-    """For each frame: one register written with pymodbus, with a `database` one synced commit, the frame sent back."""
+    """For each frame: a register written with pymodbus, with a `database` a synced commit, the frame sent back."""
     connection = sqlite3.connect(database or ":memory:", isolation_level=None)
     connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE t (k PRIMARY KEY, v);")
     from pymodbus.client import AsyncModbusTcpClient

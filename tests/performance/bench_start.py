@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from agent.demo_rig import PASSWORD, BenchRig, running_bench
+from agent.demo.rig import PASSWORD, BenchRig, running_bench
 from drivers.bench.csms import Csms
 
 RUNS = 5
@@ -27,7 +27,7 @@ before = set(sys.modules)
 import agent.station, drivers.modbus, drivers.p1, drivers.gpio, drivers.gpio_link, drivers.sysfs
 own = ("agent", "drivers", "boards")
 names = [m for m in sys.modules if m not in before and m.partition(".")[0] not in own]
-print(f"import contextlib\nfor name in {names}:\n    with contextlib.suppress(ImportError):\n        __import__(name)")
+print(f"import contextlib\nfor n in {names}:\n    with contextlib.suppress(ImportError):\n        __import__(n)")
 """
 """Prints the import of every module, not our own, that the station of bench-ac loads: the packages alone."""
 

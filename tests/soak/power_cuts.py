@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agent.demo_rig import PASSWORD, BenchRig, running_bench
+from agent.demo.rig import PASSWORD, BenchRig, running_bench
 from drivers.bench.csms import Csms
 
 SETTINGS = ("OCPPCommCtrlr.RetryBackOffWaitMinimum=0", "OCPPCommCtrlr.RetryBackOffRandomRange=0")

@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from agent.board import ActualFrom, Board, TargetTo, VariableSpec
+from agent.board.names import resolve, split
+from agent.board.spec import ActualFrom, Board, TargetTo, VariableSpec
+from agent.board.units import conversion
 from agent.model import (
     Attribute,
     Characteristics,
@@ -17,8 +19,6 @@ from agent.model import (
 )
 from agent.model.address import ComponentKey, VariableKey
 from agent.model.problems import PROBLEM
-from agent.units import conversion
-from agent.variable_spec import resolve, split
 from drivers import PointInfo
 from drivers.settings import points_of
 

@@ -8,8 +8,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from agent.demo_rig import PASSWORD, running_bench
-from agent.demo_story import ACTS, Story
+from agent.demo.rig import PASSWORD, running_bench
+from agent.demo.story import ACTS, Story
 from drivers.bench.csms import Csms
 
 SETTINGS = (
@@ -28,7 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Play the story; 0 when everything promised was seen, 1 when something was not."""
     plain = args.plain or not sys.stdout.isatty()
-    return asyncio.run(_demo(plain, args.log))
+    try:
+        return asyncio.run(_demo(plain, args.log))
+    except (OSError, TimeoutError) as error:
+        print(f"station-agent: the demo could not start: {error}", file=sys.stderr)
+        return 1
 
 
 async def _demo(plain: bool, log: Path | None) -> int:
@@ -44,7 +48,7 @@ async def _demo(plain: bool, log: Path | None) -> int:
                     story = Story(rig, _print)
                     good = await story.play()
                 else:
-                    from agent.demo_view import LiveView
+                    from agent.demo.view import LiveView
 
                     view = LiveView(rig)
                     story = Story(rig, view.tell)

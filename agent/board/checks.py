@@ -7,14 +7,14 @@ import re
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
-from agent.board import ActualFrom, BoardFile, ComponentSpec, TargetTo, VariableSpec
-from agent.board_file import Document, Place, suggest
+from agent.board.document import Document, Place, suggest
+from agent.board.names import TYPES, Resolved, resolve, split
+from agent.board.spec import ActualFrom, BoardFile, ComponentSpec, TargetTo, VariableSpec
+from agent.board.units import conversion
 from agent.model import Component, DataType, parse, to_text
 from agent.model.address import ComponentKey, is_identifier
 from agent.model.catalogue import UNITS, is_component
 from agent.model.values import BadFormat
-from agent.units import conversion
-from agent.variable_spec import TYPES, Resolved, resolve, split
 from drivers import PointInfo
 from drivers.modbus_plan import load as bus_load
 from drivers.modbus_plan import points_of as modbus_points

@@ -13,7 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from agent.demo_story import ACTS, Story
+from agent.demo.story import ACTS, Story
 
 WATCHED: tuple[tuple[str, dict[str, Any], dict[str, Any], str], ...] = (
     ("AirCoolingSystem.FanSpeed", {"name": "AirCoolingSystem"}, {"name": "FanSpeed"}, "RPM"),

@@ -18,7 +18,7 @@ first steps:
 """
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="station-agent",
         description="Makes an OCPP 2.0.1 charging station out of hardware.",
@@ -71,13 +71,13 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="bench, station and CSMS in one, with a live view")
     for name, sub in (("bench", bench), ("demo", demo)):
         sub.set_defaults(call=_bench if name == "bench" else _demo)
-    _late_arguments(bench, demo)
+    _late_arguments(words, bench, demo)
     return parser
 
 
-def _late_arguments(bench: argparse.ArgumentParser, demo: argparse.ArgumentParser) -> None:
+def _late_arguments(words: Sequence[str], bench: argparse.ArgumentParser, demo: argparse.ArgumentParser) -> None:
     """The bench's and the demo's own arguments, asked of them only when one of the two was called."""
-    asked = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
+    asked = next((word for word in words if not word.startswith("-")), None)
     if asked == "bench":
         from drivers.bench import cli as bench_cli
 
@@ -182,8 +182,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(argv: Sequence[str] | None) -> int:
-    parser = _parser()
-    args = parser.parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    parser = _parser(words)
+    args = parser.parse_args(words)
     if args.version:
         from agent import __version__
 

@@ -1,25 +1,31 @@
 """`station-agent board …` and `station-agent model`: for a bench engineer with a screwdriver in the other hand."""
 
 import asyncio
+import contextlib
 import fcntl
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from agent.board import Board, BoardError, load, read_overlay
-from drivers import DriverError, Quality, Reading, open_bus
-from drivers.settings import points_of
+from drivers import Bus, DriverError, Quality, Reading, open_bus
+from drivers.settings import ModbusProfile, ProfileDevice, points_of
 
-PROBE_SECONDS = 5.0
-"""How long `probe` waits for points that have not been heard; a P1 meter may speak every ten seconds only."""
+PATIENCE = 5.0
+"""Seconds that `probe` waits for points that have not been heard."""
+
+SLOW = {"dsmr-p1": 12.0}
+"""Seconds for the points of a driver that has to be waited for longer: some P1 meters speak every ten seconds."""
 
 
 def load_or_exit(name: str, overlay: Path | None = None) -> Board:
     """The board, or its mistakes on standard error and exit code 1."""
     try:
-        return load(name, None if overlay is None else read_overlay(overlay))
+        changes = {} if overlay is None else read_overlay(overlay)
+        changes.pop("boot_id", None)  # a bench's word to `run`
+        return load(name, changes)
     except BoardError as error:
         print(error, file=sys.stderr)
         raise SystemExit(1) from None
@@ -99,35 +105,47 @@ def _limit(limit: float | None) -> str:
     return "" if limit is None else f"{limit:g}"
 
 
-def _refuse_beside_agent(state_dir: Path) -> None:
-    try:
-        with (state_dir / "lock").open() as lock:
+@contextlib.contextmanager
+def _instead_of_agent(state_dir: Path) -> Iterator[None]:
+    """Keep an agent with that state directory from starting meanwhile; SystemExit where one is running."""
+    with contextlib.ExitStack() as stack:
+        try:
+            lock = stack.enter_context((state_dir / "lock").open())
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise SystemExit(
-            f"station-agent: an agent is running with {state_dir} and owns the wires; stop it first: "
-            "systemctl stop station-agent"
-        ) from None
-    except OSError:
-        return  # no state directory, so no agent that uses it
+        except FileNotFoundError:
+            pass  # no state directory, so no agent that uses it
+        except BlockingIOError:
+            raise SystemExit(
+                f"station-agent: an agent is running with {state_dir} and owns the wires; stop it first: "
+                "systemctl stop station-agent"
+            ) from None
+        except OSError as error:
+            raise SystemExit(
+                f"station-agent: {state_dir}: {error.strerror}, so an agent may be running and own the wires; "
+                "probe as its user (sudo -u station-agent …) or give another --state-dir"
+            ) from None
+        yield
 
 
 def probe(name: str, state_dir: Path, overlay: Path | None) -> int:
-    """`board probe`: every point read once, with how long it took; exit code 1 when one could not be read."""
+    """`board probe`: every point read once, and whether each device is the one of its profile.
+
+    Exit code 1 when a point could not be read or a device is another one.
+    """
     board = load_or_exit(name, overlay)
-    _refuse_beside_agent(state_dir)
     wanted = {
         (device, point.name): point
         for device, settings in board.devices.items()
         for point in points_of(settings, board.profiles).values()
         if point.readable
     }
-    heard, errors = asyncio.run(_listen(board, set(wanted)))
+    with _instead_of_agent(state_dir):
+        heard = asyncio.run(_Probe(board, set(wanted)).run())
     rows = [("device", "point", "value", "unit", "")]
     for (device, name_), point in wanted.items():
-        reading = heard.get((device, name_))
+        reading = heard.readings.get((device, name_))
         if reading is None:
-            reason = errors.get(board.devices[device].bus, "nothing heard")
+            reason = heard.errors.get(board.devices[device].bus, "nothing heard")
             rows.append((device, name_, "—", point.unit, reason))
         elif reading.quality is Quality.GOOD:
             value = reading.value
@@ -138,40 +156,76 @@ def probe(name: str, state_dir: Path, overlay: Path | None) -> int:
             rows.append((device, name_, "—", point.unit, reading.reason))
     print(table(rows))
     bad = sum(1 for row in rows[1:] if row[4] != "ok")
-    print(f"\n{len(rows) - 1 - bad} of {len(rows) - 1} points read")
-    return 1 if bad else 0
+    print()
+    for device, said in heard.identities.items():
+        print(f"{device}: identity: {said}")
+    print(f"{len(rows) - 1 - bad} of {len(rows) - 1} points read")
+    return 1 if bad or any(said != FITS for said in heard.identities.values()) else 0
 
 
-async def _listen(
-    board: Board, wanted: set[tuple[str, str]]
-) -> tuple[dict[tuple[str, str], Reading], dict[str, str]]:
-    """Run every bus until each wanted point gave a good reading, or the time is over."""
-    heard: dict[tuple[str, str], Reading] = {}
-    errors: dict[str, str] = {}
-    complete = asyncio.Event()
+FITS = "fits"
 
-    def sink(device: str, point: str, reading: Reading) -> None:
-        known = heard.get((device, point))
-        if known is None or known.quality is not Quality.GOOD:
-            heard[device, point] = reading
-        if wanted.issubset(key for key, one in heard.items() if one.quality is Quality.GOOD):
-            complete.set()
 
-    async def run(name: str) -> None:
+class _Probe:
+    """Runs every bus of `board` once: what each wanted point and each identity register holds."""
+
+    def __init__(self, board: Board, wanted: set[tuple[str, str]]) -> None:
+        self._board = board
+        self._missing = wanted
+        self._buses: dict[str, Bus] = {}
+        self.readings: dict[tuple[str, str], Reading] = {}
+        self.errors: dict[str, str] = {}
+        """Why a bus ended, by its name."""
+        self.identities: dict[str, str] = {}
+        """What is to be said of the identity of each device whose profile tells one."""
+
+    async def run(self) -> "_Probe":
+        tasks = {name: asyncio.create_task(self._run(name)) for name in self._board.buses}
+        started = time.monotonic()
+        while any(self._worth_waiting(device, time.monotonic() - started, tasks) for device, _ in self._missing):  # noqa: ASYNC110 - many things end it
+            await asyncio.sleep(0.05)
+        for device, settings in self._board.devices.items():
+            if isinstance(settings, ProfileDevice):
+                profile = self._board.profiles[settings.profile]
+                if isinstance(profile, ModbusProfile) and profile.identity is not None:
+                    expected = profile.identity.equals
+                    self.identities[device] = await self._identity(settings.bus, device, expected)
+        for task in tasks.values():
+            task.cancel()
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
+        return self
+
+    def _worth_waiting(self, device: str, waited: float, tasks: Mapping[str, "asyncio.Task[None]"]) -> bool:
+        bus = self._board.devices[device].bus
+        return not tasks[bus].done() and waited < SLOW.get(self._board.buses[bus].driver, PATIENCE)
+
+    async def _run(self, name: str) -> None:
+        board = self._board
         devices = {device: s for device, s in board.devices.items() if s.bus == name}
-        bus = open_bus(name, board.buses[name], devices, board.profiles, time.monotonic)
         try:
-            await bus.run(sink)
+            bus = self._buses[name] = open_bus(name, board.buses[name], devices, board.profiles, time.monotonic)
+            await bus.run(self._sink)
+            self.errors[name] = "the bus ended"
         except DriverError as error:
-            errors[name] = str(error)
+            self.errors[name] = str(error)
+        except Exception as error:  # noqa: BLE001 - a driver's mistake is told in the table like any other
+            self.errors[name] = f"{type(error).__name__}: {error}"
 
-    tasks = [asyncio.create_task(run(name)) for name in board.buses]
-    try:
-        async with asyncio.timeout(PROBE_SECONDS):
-            await complete.wait()
-    except TimeoutError:
-        pass
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    return heard, errors
+    def _sink(self, device: str, point: str, reading: Reading) -> None:
+        if (device, point) in self._missing:
+            self.readings[device, point] = reading
+            if reading.quality is Quality.GOOD:
+                self._missing.discard((device, point))
+
+    async def _identity(self, bus: str, device: str, expected: Sequence[int | str]) -> str:
+        from drivers.modbus import ModbusBus
+
+        owner = self._buses.get(bus)
+        if not isinstance(owner, ModbusBus):
+            return f"not read: {self.errors.get(bus)}"
+        try:
+            found = await owner.identity(device)
+        except DriverError as error:
+            return f"not read: {error}"
+        wanted = " or ".join(str(one) for one in expected)
+        return FITS if found in expected else f"found {found}, expected {wanted}: is it the device of its profile?"

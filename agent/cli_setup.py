@@ -2,15 +2,27 @@
 
 import getpass
 import json
-import re
+import ssl
 import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from agent.model import Mutability, Refusal, UnknownComponent, UnknownVariable, check_value, parse_place
+from agent.model import (
+    AttributeType,
+    Mutability,
+    Refusal,
+    UnknownComponent,
+    UnknownVariable,
+    Variable,
+    check_value,
+    parse_place,
+)
 from agent.model.address import is_identifier
+from agent.ocpp.variables import BASIC_AUTH_PASSWORD, QUESTIONS, password_refusal
 from agent.store import Store, StoreError
+
+PASSWORD_PLACE = ".".join(BASIC_AUTH_PASSWORD[:2])
 
 _KEYS = {"csms_url", "identity", "password", "proxy", "security_profile", "trust", "board", "set"}
 
@@ -25,39 +37,57 @@ def check_settings(settings: dict[str, Any]) -> dict[str, str]:
     if unknown:
         raise SetupError(f"{unknown[0]}: not a setting; expected {', '.join(sorted(_KEYS))}")
     url = str(settings.get("csms_url", ""))
-    if urlsplit(url).scheme not in ("ws", "wss") or not urlsplit(url).hostname:
+    scheme = _scheme(url)
+    if scheme not in ("ws", "wss"):
         raise SetupError(
             f"csms_url: found {url!r}, expected ws://HOST[:PORT][/PATH] or wss://…, without the identity"
         )
     identity = str(settings.get("identity", ""))
-    if not (0 < len(identity) <= 48) or not is_identifier(identity.replace(" ", "-")) or ":" in identity:
+    if not is_identifier(identity) or len(identity) > 48 or ":" in identity:
         raise SetupError(f"identity: found {identity!r}, expected 1..48 letters, digits or *-_=+|@. (part 4 §3.1.1)")
     profile = settings.get("security_profile", 1)
     if profile not in (1, 2):
         raise SetupError(f"security_profile: found {profile!r}, expected 1 (Basic auth) or 2 (Basic auth over TLS)")
-    if (profile == 2) != (urlsplit(url).scheme == "wss"):
+    if (profile == 2) != (scheme == "wss"):
         raise SetupError("security_profile: 1 goes with ws://, 2 with wss://")
-    stored = {"csms_url": url, "identity": identity, "security_profile": str(profile)}
-    password = settings.get("password")
-    if password is not None:
-        if not re.fullmatch(r"[A-Za-z0-9*\-_=:+|@.]{16,40}", str(password)):
-            raise SetupError("password: expected 16..40 letters, digits or *-_=:+|@. (A00.FR.205)")
-        stored["password"] = str(password)
-    proxy = settings.get("proxy")
-    if proxy:
-        if urlsplit(str(proxy)).scheme != "http" or not urlsplit(str(proxy)).hostname:
-            raise SetupError(f"proxy: found {proxy!r}, expected http://HOST:PORT")
-        stored["proxy"] = str(proxy)
-    trust = settings.get("trust")
+    proxy = str(settings.get("proxy") or "")
+    if proxy and _scheme(proxy) != "http":
+        raise SetupError(f"proxy: found {proxy!r}, expected http://HOST:PORT")
+    trust = str(settings.get("trust") or "")
     if trust:
-        if not Path(str(trust)).is_file():
-            raise SetupError(f"trust: found {trust!r}, expected a PEM file with the CSMS's root certificates")
-        stored["trust"] = str(Path(str(trust)).resolve())
-    return stored
+        trust = str(Path(trust).resolve())
+        try:
+            ssl.create_default_context(cafile=trust)
+        except OSError as error:
+            expected = "expected a PEM file with the CSMS's root certificates"
+            raise SetupError(f"trust: {trust}: {error.strerror or error}; {expected}") from None
+    # All of them, "" for none: what an earlier setup stored does not outlast a later one.
+    return {"csms_url": url, "identity": identity, "security_profile": str(profile), "proxy": proxy, "trust": trust}
+
+
+def _scheme(url: str) -> str:
+    """The scheme of a URL with a host and a port that can be used; "" for any other text."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme if parts.hostname and parts.port != 0 else ""
+    except ValueError:
+        return ""
+
+
+def check_password(password: Any) -> dict[tuple[str, str], str]:
+    """What is stored for the password, where the CSMS may change it (A01); nothing for None. Raises SetupError."""
+    if password is None:
+        return {}
+    refusal = password_refusal(str(password))
+    if refusal is not None:
+        raise SetupError(f"password: {refusal.info} (A00.FR.205)")
+    return {(PASSWORD_PLACE, "Actual"): str(password)}
 
 
 def check_overrides(board: str | None, overrides: dict[str, Any]) -> dict[tuple[str, str], str]:
     """Actual values of a factory-fresh station: place → text. Raises SetupError for one that cannot be set."""
+    if not isinstance(overrides, dict):
+        raise SetupError("set: expected an object, place → value")
     if not overrides:
         return {}
     from agent.board import BoardError, load
@@ -66,11 +96,12 @@ def check_overrides(board: str | None, overrides: dict[str, Any]) -> dict[tuple[
     if board is None:
         raise SetupError("set: needs the board whose variables are to be set")
     try:
-        model = build_model(load(board)).model
+        model = build_model(load(str(board))).model
     except BoardError as error:
         raise SetupError(str(error)) from None
     values: dict[tuple[str, str], str] = {}
-    for place, text in overrides.items():
+    for place, value in overrides.items():
+        text = str(value).lower() if isinstance(value, bool) else str(value)
         try:
             variable = model.find(*parse_place(place))
         except ValueError as error:
@@ -79,11 +110,21 @@ def check_overrides(board: str | None, overrides: dict[str, Any]) -> dict[tuple[
             raise SetupError(f"{place}: this board has no such variable; see: station-agent model {board}") from None
         if variable.actual.mutability is Mutability.READ_ONLY or not variable.actual.persistent:
             raise SetupError(f"{place}: read-only for the CSMS, so it cannot be set")
-        answer = check_value(variable, next(iter(variable.attributes)), str(text))
+        answer = _answer(variable, text)
         if isinstance(answer, Refusal):
             raise SetupError(f"{place}: {answer.info}")
-        values[str(variable), "Actual"] = str(text)
+        values[str(variable), "Actual"] = text
     return values
+
+
+def _answer(variable: Variable, text: str) -> object:
+    """What the station would answer the CSMS: the value, or a Refusal."""
+    answer = check_value(variable, AttributeType.ACTUAL, text)
+    if isinstance(answer, Refusal):
+        return answer
+    path = (variable.component.name, variable.name.name, variable.name.instance)
+    question = QUESTIONS.get(path)
+    return answer if question is None else question(text) or answer
 
 
 def setup(state_dir: Path, source: Path | None) -> int:
@@ -91,7 +132,8 @@ def setup(state_dir: Path, source: Path | None) -> int:
     try:
         settings = _ask() if source is None else _read(source)
         stored = check_settings(settings)
-        values = check_overrides(settings.get("board"), settings.get("set") or {})
+        values = check_password(settings.get("password"))
+        values |= check_overrides(settings.get("board"), settings.get("set") or {})
         store = Store(state_dir)
     except (SetupError, StoreError) as error:
         print(f"station-agent: {error}", file=sys.stderr)
@@ -120,10 +162,13 @@ def _read(source: Path) -> dict[str, Any]:
 def _ask() -> dict[str, Any]:
     if not sys.stdin.isatty():
         raise SetupError("no terminal to ask on; give a file: station-agent setup --from FILE.json")
-    url = input("CSMS URL, without the identity (wss://csms.example.com/ocpp): ").strip()
-    identity = input("Identity of this station: ").strip()
-    proxy = input("HTTP proxy (empty for none): ").strip()
-    password = getpass.getpass("Basic auth password, 16..40 characters: ")
+    try:
+        url = input("CSMS URL, without the identity (wss://csms.example.com/ocpp): ").strip()
+        identity = input("Identity of this station: ").strip()
+        proxy = input("HTTP proxy (empty for none): ").strip()
+        password = getpass.getpass("Basic auth password, 16..40 characters: ")
+    except EOFError:
+        raise SetupError("the answers ended too early; nothing is stored") from None
     return {
         "csms_url": url,
         "identity": identity,

@@ -71,28 +71,31 @@ def restore(model: DeviceModel, stored: Mapping[tuple[str, str], str]) -> None:
     """
     places = {str(variable).casefold(): variable for variable in model.variables()}
     found: dict[Variable, dict[AttributeType, str]] = {}
-    for (place, kind), text in stored.items():
-        variable = places.get(place.casefold())
-        attribute = None if variable is None else variable.attributes.get(AttributeType(kind))
-        if variable is None or attribute is None or not attribute.persistent:
-            log.warning("%s %s was stored, but this board has none that can be set", place, kind)
+    for (place, stored_kind), text in stored.items():
+        variable, kind = places.get(place.casefold()), _KINDS.get(stored_kind)
+        attribute = None if variable is None or kind is None else variable.attributes.get(kind)
+        if variable is None or kind is None or attribute is None or not attribute.persistent:
+            log.warning("%s %s was stored, but this board has none that can be set", place, stored_kind)
         else:
-            found.setdefault(variable, {})[AttributeType(kind)] = text
+            found.setdefault(variable, {})[kind] = text
     for variable, texts in found.items():
         _restore_limits(variable, texts)
         for kind in (AttributeType.ACTUAL, AttributeType.TARGET):
             if kind in texts:
-                # A Target is judged by the set limits only afterwards: one that they have passed is moved to them.
-                _restore_one(variable, kind, texts[kind], set_limits=False)
+                _restore_one(variable, kind, texts[kind])
     for variable in model.variables():
         _keep_target(variable)
 
 
-def _restore_one(variable: Variable, kind: AttributeType, text: str, *, set_limits: bool = True) -> None:
+_SET_LIMITS = (AttributeType.MIN_SET, AttributeType.MAX_SET)
+_KINDS = {str(kind): kind for kind in AttributeType}
+
+
+def _restore_one(variable: Variable, kind: AttributeType, text: str) -> None:
+    """One attribute, without regard to MinSet and MaxSet: they are judged together, and a Target moves to them."""
     kept = {one: variable.attributes[one].value for one in _SET_LIMITS if one in variable.attributes}
-    if not set_limits:
-        for one in kept:
-            variable.attributes[one].value = None
+    for one in kept:
+        variable.attributes[one].value = None
     answer = check_value(variable, kind, text)
     for one, value in kept.items():
         variable.attributes[one].value = value
@@ -105,15 +108,12 @@ def _restore_one(variable: Variable, kind: AttributeType, text: str, *, set_limi
         variable.attributes[kind].value = answer
 
 
-_SET_LIMITS = (AttributeType.MIN_SET, AttributeType.MAX_SET)
-
-
 def _restore_limits(variable: Variable, texts: Mapping[AttributeType, str]) -> None:
     """MinSet and MaxSet together: both as they were stored, or both as the board has them."""
     factory = {kind: variable.attributes[kind].value for kind in _SET_LIMITS if kind in variable.attributes}
     for kind in _SET_LIMITS:
         if kind in texts:
-            _restore_one(variable, kind, texts[kind], set_limits=False)
+            _restore_one(variable, kind, texts[kind])
     low, high = (variable.value(kind) for kind in _SET_LIMITS)
     if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
         log.warning("%s: the MinSet and MaxSet that were stored no longer fit this board; it keeps its own", variable)
@@ -169,8 +169,6 @@ class Station:
         self.model = wiring.model
         values = Settings(self.model)
         self._password = values.variable(BASIC_AUTH_PASSWORD)
-        if self._password is not None and "password" in settings:
-            self._password.update(settings["password"])
         restore(self.model, store.attributes())
 
         self.link = CsmsLink(self)

@@ -88,20 +88,25 @@ class Store:
     # --- reading: at start, before anything else uses the connection's thread ---------------------------------
 
     def attributes(self) -> dict[tuple[str, str], str]:
-        """Every stored attribute: (address, kind) → text."""
-        rows = self._run(lambda c: c.execute("SELECT address, kind, value FROM attribute").fetchall()).result()
+        """Every stored attribute: (address, kind) → text. Raises StoreError."""
+        rows = self._rows("SELECT address, kind, value FROM attribute")
         return {(address, kind): value for address, kind, value in rows}
 
     def settings(self) -> dict[str, str]:
-        """Every stored setting."""
-        return dict(self._run(lambda c: c.execute("SELECT key, value FROM setting").fetchall()).result())
+        """Every stored setting. Raises StoreError."""
+        return dict(self._rows("SELECT key, value FROM setting"))
 
     def messages(self) -> list[tuple[int, str, str]]:
-        """The messages that still wait for an answer, oldest first: (number, action, payload)."""
-        rows: list[tuple[int, str, str]] = self._run(
-            lambda c: c.execute("SELECT n, action, payload FROM message ORDER BY n").fetchall()
-        ).result()
-        return rows
+        """The messages that still wait for an answer, oldest first: (number, action, payload). Raises StoreError."""
+        return self._rows("SELECT n, action, payload FROM message ORDER BY n")
+
+    def _rows(self, query: str) -> list[Any]:
+        try:
+            return self._run(lambda c: c.execute(query).fetchall()).result()
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"{self.directory / 'station.db'}: {error}; move the file away to start afresh"
+            ) from error
 
     # --- writing: returns after the synced commit --------------------------------------------------------------
 
@@ -141,7 +146,7 @@ class Store:
         try:
             # Shielded: a caller that goes away does not undo a write whose commit is under way.
             return await asyncio.shield(asyncio.wrap_future(self._run(job)))
-        except sqlite3.Error as error:
+        except (sqlite3.Error, ValueError) as error:
             raise StoreError(f"{self.directory}: {error}") from error
 
     def _run(self, job: Callable[[sqlite3.Connection], Result]) -> Future[Result]:
@@ -175,7 +180,7 @@ class Store:
                 self._connection.execute("SAVEPOINT job")
                 try:
                     done.append((future, job(self._connection)))
-                except sqlite3.Error as error:
+                except Exception as error:  # noqa: BLE001 - it is its caller's; the thread must live on
                     self._connection.execute("ROLLBACK TO job")
                     future.set_exception(error)
                 self._connection.execute("RELEASE job")

@@ -1,6 +1,7 @@
 """Control: readings pass unchecked and go stale; Targets are checked, done in hardware, stored, then accepted."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
@@ -292,3 +293,164 @@ def test_units_are_converted_without_noise(world: World) -> None:
     assert converted(ReadingBinding(world.speed, factor=1000.0), 1.1) == 1100.0
     assert converted(ReadingBinding(world.speed, factor=0.001), 1234.5) == 1.2345
     assert converted(ReadingBinding(world.problem, invert=True), True) is False
+
+
+async def test_a_device_with_one_point_that_is_never_had_still_returns(world: World) -> None:
+    """As a register that this model of a meter has not got: it must not hide that the device went and came."""
+    returned: list[str] = []
+    world.readings.on_return = returned.append
+    bad = Reading(None, "RPM", 0.0, Quality.BAD, "not supported")
+    world.measure(300)
+    world.readings.take("fan", "torque", bad)
+    world.measure(300)
+    assert returned == []
+    world.readings.take("fan", "rpm", bad)
+    assert returned == []
+    world.measure(300)
+    world.measure(300)
+    assert returned == ["fan"]
+
+
+async def test_a_device_without_bound_points_returns_too(world: World) -> None:
+    returned: list[str] = []
+    world.readings.on_return = returned.append
+    world.readings.take("pump", "mode", Reading(None, "", 0.0, Quality.BAD, "no answer"))
+    world.readings.take("pump", "mode", Reading(1, "", 0.0))
+    assert returned == ["pump"]
+
+
+async def test_the_reason_of_a_lost_bus_is_the_problems_text_and_its_return_is_heard(world: World) -> None:
+    returned: list[str] = []
+    world.readings.on_return = returned.append
+    world.readings.lost("fan", "rs485: no such port")
+    world.clock.seconds += 3.1
+    world.readings.sweep()
+    assert world.heard == [(True, "stale FanSpeed", "FanSpeed not read for 3.1 s: rs485: no such port")]
+    world.measure(300)
+    assert returned == ["fan"] and world.problem.actual.value is False
+
+
+@pytest.mark.parametrize("nonsense", [float("nan"), float("inf")])
+async def test_what_is_no_number_is_no_reading(world: World, nonsense: float) -> None:
+    world.measure(450)
+    world.clock.seconds += 3.1
+    world.measure(nonsense)
+    world.readings.sweep()
+    assert world.speed.actual.value is None
+    assert world.heard == [(True, "stale FanSpeed", "FanSpeed not read for 3.1 s: not a number")]
+
+
+async def test_a_drivers_mistake_is_a_problem_of_its_component_and_nobody_elses(world: World) -> None:
+    await world.set("300")
+
+    def stumble() -> None:
+        world.clock.seconds += 1.0
+        raise KeyError("duty")
+
+    world.bus.answer = stumble
+    outcome = await world.set("400")
+    assert outcome.status == "Rejected" and "a mistake in its driver" in outcome.info
+    await world.control.step()
+    await world.control.apply_all(0.01)
+    assert world.problem.actual.value is True and world.target() == 300.0
+    world.bus.answer = lambda: None
+    await world.control.step()
+    assert world.problem.actual.value is False
+
+
+async def test_no_correction_drives_hardware_beyond_the_limits(world: World) -> None:
+    await world.set("1000", AttributeType.MAX_SET)
+    await world.set("1000")
+    world.measure(700)
+    for _ in range(100):
+        world.clock.seconds += 11
+        await world.control.step()
+    assert max(value for value in world.bus.writes if isinstance(value, float)) == 1.0
+
+
+async def test_small_corrections_add_up_until_they_are_worth_a_write(world: World) -> None:
+    await world.set("200")
+    world.measure(189)
+    world.clock.seconds += 11
+    await world.control.step()
+    assert world.bus.writes == [0.2]
+    await world.control.step()
+    assert world.bus.writes == [0.2, pytest.approx(0.2022)]
+
+
+async def test_a_disturbance_has_the_declared_time_before_it_is_a_problem(world: World) -> None:
+    await world.set("400")
+    world.clock.seconds += 60
+    world.measure(400)
+    await world.control.step()
+    world.measure(300)
+    world.clock.seconds += 9
+    await world.control.step()
+    assert world.problem.actual.value is False and world.bus.writes == [0.4]
+    world.clock.seconds += 2
+    await world.control.step()
+    assert world.problem.actual.value is True
+
+
+async def test_a_fan_that_stands_at_target_zero_may_tremble(world: World) -> None:
+    await world.set("0", AttributeType.MIN_SET)
+    await world.set("0")
+    world.clock.seconds += 60
+    world.measure(4)
+    await world.control.step()
+    assert world.problem.actual.value is False
+    world.measure(40)
+    world.clock.seconds += 11
+    await world.control.step()
+    assert world.problem.actual.value is True
+
+
+async def test_a_setting_that_waited_is_judged_by_the_limits_of_then(world: World) -> None:
+    await world.set("300")
+    world.bus.hang = True
+    first = asyncio.create_task(world.set("250", AttributeType.MAX_SET, seconds=0.2))
+    await asyncio.sleep(0)
+    waiting = asyncio.create_task(world.set("400", seconds=5))
+    await asyncio.sleep(0.01)
+    world.speed.attributes[AttributeType.MAX_SET].value = 350.0
+    assert (await first).status == "Rejected"
+    world.bus.hang = False
+    assert (await waiting).code == "ValueTooHigh"
+
+
+async def test_one_target_that_hangs_does_not_stop_the_retry_of_another(world: World) -> None:
+    other, bus = World(), ShortBus()
+    other.speed.attributes[AttributeType.TARGET].value = 300.0
+    world.speed.attributes[AttributeType.TARGET].value = 300.0
+    world.bus.hang = True
+    bindings = [
+        TargetBinding(one.speed, name, "duty", ((0.0, 0.0), (1000.0, 1.0)), 10.0, 0.05, closed_loop=False)
+        for name, one in (("stuck", world), ("free", other))
+    ]
+    control = Control(bindings, {"stuck": world.bus, "free": bus}, world.problems, world.shelf, world.clock)
+    control.device_returned("stuck")
+    control.device_returned("free")
+    step = asyncio.create_task(control.step())
+    await asyncio.sleep(0.01)
+    assert bus.writes == [0.3]
+    step.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await step
+
+
+async def test_a_limit_moves_an_integer_target_to_an_integer(world: World) -> None:
+    def own(value: int | None) -> Attribute:
+        return Attribute(value, Mutability.READ_WRITE, persistent=True)
+
+    steps = world.model.add(
+        Variable(
+            FAN, "Step", Characteristics(DataType.INTEGER, None, 0, 10), target=own(8), min_set=own(0), max_set=own(9)
+        )
+    )
+    binding = TargetBinding(steps, "fan", "step", None, 10.0, 0.05, closed_loop=False)
+    control = Control([binding], {"fan": world.bus}, world.problems, world.shelf, world.clock)
+    outcome = await control.set_attribute(steps, AttributeType.MAX_SET, "5", 1.0)
+    assert outcome == Outcome("Accepted", "NoError", "Target moved to 5")
+    assert repr(steps.value(AttributeType.TARGET)) == "5" and world.bus.writes == [5.0]
+    assert world.shelf.values["Fan.Step", "Target"] == "5"
+    assert (await control.set_attribute(steps, AttributeType.TARGET, "4.5", 1.0)).code == "InvalidValue"

@@ -139,3 +139,20 @@ async def test_many_writers_at_once_are_all_answered_and_keep_their_last_values(
     assert store.attributes() == {(name, kind): "999" for name in names for kind in ("Target", "MaxSet")}
     assert store.settings() == dict.fromkeys(names, "999")
     store.close()
+
+
+async def test_a_text_that_cannot_be_stored_is_an_error_and_the_next_write_goes_on(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with pytest.raises(StoreError):
+        await store.save_settings({"identity": "\ud800"})
+    await store.save_settings({"identity": "CS1"})
+    assert store.settings() == {"identity": "CS1"}
+    store.close()
+
+
+def test_a_damaged_table_is_told_with_a_remedy(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store._run(lambda c: c.execute("DROP TABLE attribute").close()).result()
+    with pytest.raises(StoreError, match="move the file away"):
+        store.attributes()
+    store.close()

@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import random
 import socket
 import struct
 import threading
@@ -221,6 +222,7 @@ class LinkServer:
         self._levels: dict[int, bool | None] = {}
         self._outputs: set[int] = set()
         self._tachos: dict[int, _Tacho] = {}
+        self._noises: dict[int, _Noise] = {}
         self._server: asyncio.Server | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._sessions: set[asyncio.Task[None]] = set()
@@ -235,9 +237,11 @@ class LinkServer:
         self._server = await asyncio.start_unix_server(self._session, self.path)
 
     async def close(self) -> None:
-        """Stop listening, hang up, stop every tacho."""
+        """Stop listening, hang up, stop every tacho and all noise."""
         for tacho in self._tachos.values():
             tacho.stop()
+        for noise in self._noises.values():
+            noise.stop()
         if self._server is not None:
             self._server.close()
         for session in list(self._sessions):
@@ -256,6 +260,14 @@ class LinkServer:
     def set_tacho(self, pin: int, hz: float) -> None:
         """Let `pin` carry `hz` pulses a second, high and low for the same time; 0 leaves it as it is."""
         self._tachos.setdefault(pin, _Tacho(lambda: self._toggle(pin))).run_at(hz)
+
+    def set_noise(self, pin: int, hz: float) -> None:
+        """Let `pin` carry `hz` short pulses a second at random times; 0 leaves it as it is."""
+        self._noises.setdefault(pin, _Noise(lambda: self._spike(pin))).run_at(hz)
+
+    def _spike(self, pin: int) -> None:
+        self._toggle(pin)
+        self._toggle(pin)
 
     def _toggle(self, pin: int) -> None:
         self.set_level(pin, not self._levels.get(pin))
@@ -347,3 +359,33 @@ class _Tacho:
         self._last = due if now - due < self._LATE else now
         self._toggle()
         self._schedule(self._last + self._half)
+
+
+class _Noise:
+    """Calls `spike` at random times; after each call the line is as it was before."""
+
+    def __init__(self, spike: Callable[[], None]) -> None:
+        self._spike = spike
+        self._hz = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._random = random.Random(3)  # the same noise in each run
+
+    def run_at(self, hz: float) -> None:
+        if hz != self._hz:
+            self.stop()
+            self._hz = hz
+            if hz:
+                self._again()
+
+    def stop(self) -> None:
+        self._hz = 0.0
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _again(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self._random.expovariate(self._hz), self._fire)
+
+    def _fire(self) -> None:
+        self._spike()
+        self._again()

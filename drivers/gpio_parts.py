@@ -10,11 +10,14 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from drivers import DriverError, NoAnswer, Quality, Reading, Refused, Value
-from drivers.gpio_tacho import Tachometer
+from drivers.gpio_tacho import NoRhythm, Tachometer
 from drivers.settings import InputPin, OutputPin, PwmFan
 
 _DUTY_STEP = 0.01
 """How far a duty that is read back may be off: lgpio's PWM has whole percents, rounded down."""
+
+_LONGEST_UNREST = 1.0
+"""Seconds that an input which had very many edges must stand still, at most, before its level counts again."""
 
 _PULLS = {"up": "up", "down": "down", "none": "floating"}
 
@@ -69,7 +72,11 @@ class Slot:
 
 
 class InputPart:
-    """A digital input. With a debounce time, a level counts once no edge has come for that long."""
+    """A digital input. With a debounce time, a level counts once no edge has come for that long.
+
+    Each further edge of the same unrest makes it wait that time longer: a contact that bounces is through at once,
+    while a pause in noise is not taken for a level.
+    """
 
     def __init__(
         self,
@@ -82,6 +89,7 @@ class InputPart:
         self._told, self._pin, self._emit, self._loop, self._monotonic = told, pin, emit, loop, monotonic
         self._value: bool | None = None
         self._settling: asyncio.TimerHandle | None = None
+        self._unrest = 0
         self._slot = Slot(loop, self._edges_came, monotonic)
         pin.function = "input"
         pin.pull = _PULLS[told.pull]
@@ -112,7 +120,9 @@ class InputPart:
         if self._told.debounce:
             if self._settling:
                 self._settling.cancel()
-            self._settling = self._loop.call_later(self._told.debounce, self._settled)
+            self._unrest += edges
+            patience = min(self._told.debounce * self._unrest, max(self._told.debounce, _LONGEST_UNREST))
+            self._settling = self._loop.call_later(patience, self._settled)
             return
         before = self._value
         reading = self._reading(state, time)
@@ -123,6 +133,7 @@ class InputPart:
 
     def _settled(self) -> None:
         self._settling = None
+        self._unrest = 0
         self._emit(self._reading(self._pin.state, self._monotonic()))
 
 
@@ -225,7 +236,10 @@ class TachoPart:
 
     def current(self) -> Reading | None:
         now = self._monotonic()
-        rpm = self._tachometer.rpm(now)
+        try:
+            rpm = self._tachometer.rpm(now)
+        except NoRhythm as error:
+            return bad("RPM", now, str(error))
         return None if rpm is None else Reading(rpm, "RPM", now)
 
     def write(self, value: Value) -> None:

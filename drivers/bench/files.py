@@ -47,6 +47,7 @@ class FilesEnd:
         self._slow = settings.timeout * SLOWNESS
         self._chips: dict[str, Path] = {}
         self._files: list[_File] = []
+        self._retired: list[int] = []
         for name, device in world.board.devices.items():
             if device.bus == bus and isinstance(device, Sysfs):
                 self._files += [_File(name, p, told, self._path(told)) for p, told in device.points.items()]
@@ -69,6 +70,7 @@ class FilesEnd:
         return {"root": str(self.root)}
 
     def refresh(self) -> None:
+        self._free_readers()
         now = time.monotonic()
         for file in self._files:
             fault = self._fault(file)
@@ -87,7 +89,23 @@ class FilesEnd:
 
     async def close(self) -> None:
         for file in self._files:
-            _free(file)
+            self._retire_pipe(file)
+        self._free_readers()
+
+    def _retire_pipe(self, file: _File) -> None:
+        """The pipe of a slow file is about to be replaced: whoever waits at it, or comes until then, is freed later.
+
+        Freed at once, a reader could be back before the pipe is gone, and would wait at it for ever.
+        """
+        if file.path.is_fifo():
+            self._retired.append(os.open(file.path, os.O_RDWR))
+        if file.writer >= 0:
+            self._retired.append(file.writer)
+            file.writer = -1
+
+    def _free_readers(self) -> None:
+        while self._retired:
+            os.close(self._retired.pop())
 
     def _fault(self, file: _File) -> str:
         return self._world.devices[file.device].fault
@@ -102,12 +120,11 @@ class FilesEnd:
         file.written = time.monotonic()
         if fault == "slow":
             if not file.path.is_fifo():
-                _free(file)
                 pipe = file.path.with_name(f".{file.path.name}")
                 os.mkfifo(pipe, 0o644)
                 pipe.replace(file.path)
             return
-        _free(file)
+        self._retire_pipe(file)
         if fault == "offline":
             file.path.unlink(missing_ok=True)
             file.text = ""
@@ -143,13 +160,3 @@ class FilesEnd:
                 os.write(file.writer, self._text(file).encode())
             os.close(file.writer)
             file.writer = -1
-
-
-def _free(file: _File) -> None:
-    """Let go of whoever waits at the pipe."""
-    if file.writer >= 0:
-        os.close(file.writer)
-        file.writer = -1
-    if file.path.is_fifo():
-        with contextlib.suppress(OSError):  # nobody reads
-            os.close(os.open(file.path, os.O_WRONLY | os.O_NONBLOCK))

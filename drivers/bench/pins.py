@@ -80,11 +80,8 @@ class PinsEnd:
     def _show_fan(self, name: str, fan: PwmFan) -> None:
         found = self._world.devices[name]
         self._server.set_noise(fan.tacho, NOISE_HZ if found.fault == "garbage" else 0)
-        if found.fault in ("garbage", "offline"):
-            hz = 0.0
-        else:
-            hz = max(0.0, self._seen(found, "rpm")) / 60 * fan.pulses
-        self._server.set_tacho(fan.tacho, hz)
+        turns = found.fault not in ("garbage", "offline")
+        self._server.set_tacho(fan.tacho, max(0.0, self._seen(found, "rpm")) / 60 * fan.pulses if turns else 0)
 
     def _seen(self, device: Device, point: str) -> float:
         """What the wire shows of a point: its value now, or that of a while ago where the device is slow."""

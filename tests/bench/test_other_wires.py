@@ -1,6 +1,7 @@
 """P1 telegrams, pins and kernel files of bench-ac, as the drivers see them, sound and faulty."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -161,3 +162,25 @@ async def test_a_faulty_file_is_a_bad_reading_and_heals(rig: Rig, seen: Seen, fa
     await until(lambda: is_bad(seen, "cabinet.temperature"))
     rig.world.set_fault("cabinet", "none")
     await until(lambda: value(seen, "cabinet.temperature"))
+
+
+async def test_no_reader_of_a_slow_file_waits_for_ever_when_it_heals(rig: Rig) -> None:
+    path, done, texts = temperature_file(rig), threading.Event(), [0]
+
+    def read_again_and_again() -> None:
+        while not done.is_set():
+            texts[0] += bool(path.read_bytes())
+
+    reader = threading.Thread(target=read_again_and_again, daemon=True)
+    reader.start()
+    try:
+        for _ in range(30):
+            rig.world.set_fault("cabinet", "slow")
+            await asyncio.sleep(0.02)
+            rig.world.set_fault("cabinet", "none")
+            before = texts[0]
+            await until(lambda before=before: texts[0] > before + 1, "a reading")  # type: ignore[misc]
+    finally:
+        done.set()
+    await asyncio.to_thread(reader.join, 10)
+    assert not reader.is_alive()

@@ -117,6 +117,18 @@ async def test_a_bouncing_input_counts_once_it_stands_still(bench):
         assert values == sorted(values)
 
 
+async def test_noise_on_an_input_is_no_level(bench):
+    async with running(bus_on(bench, tripped={"input": 5, "debounce": "5ms"})) as seen:
+        await seen.value("rcd", "tripped", False)
+        seen.forget()
+        bench.set_noise(5, 333)
+        await asyncio.sleep(1.5)
+        assert True not in seen.values("rcd", "tripped")
+        bench.set_noise(5, 0)
+        bench.set_level(5, 1)
+        await seen.value("rcd", "tripped", True)
+
+
 async def test_an_input_cannot_be_written(bench):
     bus = bus_on(bench, tripped={"input": 5})
     async with running(bus) as seen:

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from drivers.gpio_tacho import Tachometer
+from drivers.gpio_tacho import NoRhythm, Tachometer
 
 
 def turning(rpm: float, seconds: float, pulses: int = 2, jitter=lambda: 0.0, start: float = 100.0) -> Tachometer:
@@ -75,3 +75,31 @@ def test_the_clock_of_the_edges_may_be_another_one():
 def test_a_speed_beyond_all_fans_costs_no_memory():
     tachometer = turning(500_000, 4.0)
     assert abs(tachometer.rpm(104.0) - 500_000) <= 1
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_noise_is_no_speed(seed):
+    chance = random.Random(seed)
+    tachometer = turning(600, 4.0)
+    at = 104.0
+    while at < 104.5:
+        at += chance.expovariate(333)
+        tachometer.edge(at, at)
+    with pytest.raises(NoRhythm):
+        tachometer.rpm(104.5)
+
+
+def test_marks_that_are_uneven_are_no_noise():
+    tachometer = Tachometer(2, 100.0)
+    for turn in range(40):
+        for mark in (0.0, 0.042):
+            tachometer.edge(100.0 + turn * 0.1 + mark, 100.0 + turn * 0.1 + mark)
+    assert abs(tachometer.rpm(104.0) - 600) <= 10
+
+
+def test_a_fan_that_starts_from_a_standstill_is_no_noise():
+    tachometer = Tachometer(2, 100.0)
+    for number in range(1, 40):
+        at = 100.0 + 0.35 * number**0.5  # as with a constant acceleration
+        tachometer.edge(at, at)
+        assert tachometer.rpm(at) is None or tachometer.rpm(at) >= 0

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import ssl
@@ -259,6 +260,8 @@ class Station:
         await self.control.apply_all(APPLY_SECONDS)
         tasks += [asyncio.create_task(job) for job in (self._follow(), self.link.run())]
         notify("READY=1")
+        gc.freeze()
+        gc.enable()
         stopping = asyncio.create_task(self._stop.wait())
         done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
         notify("STOPPING=1")

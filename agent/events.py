@@ -4,11 +4,13 @@ A `Problem` that turns and a protection that trips each make one NotifyEventRequ
 answer. Event ids are unique over power cuts: a block of them is reserved on disk before the first is used.
 """
 
+import json
 import logging
 from collections.abc import Callable, Mapping
 
 from agent.clock import Clock
 from agent.model import DeviceModel, Value, Variable
+from agent.model.problems import PROBLEM
 from agent.ocpp.messages.base import ComponentType, EVSEType, Request, VariableType
 from agent.ocpp.messages.diagnostics import EventDataType, EventNotificationType, EventTrigger, NotifyEventRequest
 
@@ -21,6 +23,7 @@ _LAST = 2**31 - 1
 """The greatest event id: an integer of OCPP has 32 bits (part 2 §2.1.2). After it they begin anew."""
 
 _RESERVED = "event_ids_reserved"
+_OPEN = "events_open"
 
 
 class BuiltInEvents:
@@ -34,11 +37,24 @@ class BuiltInEvents:
         reserved = int(settings.get(_RESERVED, "0"))
         self._next = 1 if reserved > _LAST - BLOCK else reserved + 1
         self._end = self._next
+        known = set(json.loads(settings.get(_OPEN, "[]")))
         self._told: dict[Variable, bool] = {}
-        """What the CSMS was told last of a protection."""
+        """What the CSMS was told last of a `Problem` or a protection, before a restart too."""
         for variable in model.variables():
+            if variable.name.key in (("tripped", ""), PROBLEM.key) and str(variable) in known:
+                self._told[variable] = True
             if variable.name.key == ("tripped", ""):
                 variable.listen(self._tripped)
+
+    def state(self) -> dict[str, str]:
+        """The setting that keeps, over a restart, what the CSMS was told and not yet told is over."""
+        return {_OPEN: json.dumps(sorted(str(variable) for variable, told in self._told.items() if told))}
+
+    def settle(self) -> None:
+        """Every wire had its time since the start: a `Problem` told before it that did not come back is over."""
+        for variable, told in list(self._told.items()):
+            if told and variable.name.key == PROBLEM.key and variable.actual.value is False:
+                self.problem(variable, "restart", "")
 
     def reserve(self) -> dict[str, str]:
         """The setting that must be on disk before the first event of a new block."""
@@ -58,7 +74,10 @@ class BuiltInEvents:
             log.warning("%s: %s", variable.component, text)
         else:
             log.info("%s: no problem any more (%s)", variable.component, cause)
-        self._send(variable, text)
+        state = bool(variable.actual.value)
+        if state != self._told.get(variable, False):
+            self._told[variable] = state
+            self._send(variable, text)
 
     def _tripped(self, variable: Variable, old: Value | None, new: Value | None) -> None:
         del old  # a protection that could not be read for a while is compared with what was told before

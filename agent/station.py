@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import math
 import signal
 import ssl
 from collections.abc import Coroutine, Mapping
@@ -39,6 +40,9 @@ log = logging.getLogger(__name__)
 
 APPLY_SECONDS = 1.5
 """How long the stored Targets may take to reach their devices before the station boots without them."""
+
+SETTLE_SECONDS = 5.0
+"""How much longer than the longest `max_age` a `Problem` from before a restart may take to show again."""
 
 BACK_OFF = (0.5, 5.0)
 """Seconds before a wire that failed is opened again: the first time, and at most."""
@@ -248,7 +252,13 @@ class Station:
 
     async def run(self) -> int:
         """Be the station until `stop`; returns the exit code."""
-        started = {"boot_id": self._computer, "stopped": "0", "next_boot_reason": "", **self.events.reserve()}
+        started = {
+            "boot_id": self._computer,
+            "stopped": "0",
+            "next_boot_reason": "",
+            **self.events.reserve(),
+            **self.events.state(),
+        }
         await self._tell_disk(started)
         self.readings.restart()
         jobs: list[Coroutine[Any, Any, None]] = [self._supervise(bus) for bus in self._buses.values()]
@@ -323,11 +333,17 @@ class Station:
             await asyncio.sleep(SWEEP)
 
     async def _follow(self) -> None:
+        ages = [variable.max_age for variable in self.model.variables() if variable.max_age is not None]
+        settled_at = self.clock.monotonic() + max(ages, default=0.0) + SETTLE_SECONDS
         while True:
             await asyncio.sleep(1.0)
             await self.control.step()
+            if self.clock.monotonic() > settled_at:
+                settled_at = math.inf
+                self.events.settle()
             if self.events.low:
                 await self._tell_disk(self.events.reserve())
+            await self._tell_disk(self.events.state())
 
 
 async def _main(board: Board, store: Store, computer: str) -> int:

@@ -119,3 +119,30 @@ def test_after_the_greatest_id_they_begin_anew() -> None:
         if world.events.low:
             world.events.reserve()
     assert max(event.event_id for event in world.told) <= LAST
+
+
+def test_what_was_told_before_a_restart_is_told_to_be_over() -> None:
+    first = World()
+    first.tripped.update(True)
+    first.problems.open(RCD, "stale Tripped", "no answer")
+    second = World({**first.disk, **first.events.state()})
+    second.tripped.update(False)
+    second.events.settle()
+    assert [(str(e.variable.name), e.actual_value, e.cleared) for e in second.told] == [
+        ("Tripped", "false", True),
+        ("Problem", "false", True),
+    ]
+    assert second.events.state() == World().events.state()
+
+
+def test_what_still_stands_after_a_restart_is_not_told_twice() -> None:
+    first = World()
+    first.tripped.update(True)
+    first.problems.open(RCD, "stale Tripped", "no answer")
+    second = World({**first.disk, **first.events.state()})
+    second.tripped.update(True)
+    second.problems.open(RCD, "stale Tripped", "no answer")
+    second.events.settle()
+    assert second.told == []
+    second.problems.close(RCD, "stale Tripped")
+    assert [e.actual_value for e in second.told] == ["false"]

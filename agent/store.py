@@ -10,7 +10,7 @@ import fcntl
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
@@ -171,20 +171,25 @@ class Store:
             if stopping:
                 return
 
-    def _commit(self, group: Iterable[tuple[Callable[[sqlite3.Connection], Any], Future[Any]]]) -> None:
+    def _commit(self, group: Sequence[tuple[Callable[[sqlite3.Connection], Any], Future[Any]]]) -> None:
         """Run the jobs of `group` in one transaction; answer them after its commit."""
         done: list[tuple[Future[Any], Any]] = []
+        execute = self._connection.execute
+        several = len(group) > 1  # then each can fail without the others
         try:
-            self._connection.execute("BEGIN")
+            execute("BEGIN")
             for job, future in group:
-                self._connection.execute("SAVEPOINT job")
+                if several:
+                    execute("SAVEPOINT job")
                 try:
                     done.append((future, job(self._connection)))
                 except Exception as error:  # noqa: BLE001 - it is its caller's; the thread must live on
-                    self._connection.execute("ROLLBACK TO job")
+                    execute("ROLLBACK TO job" if several else "ROLLBACK")
                     future.set_exception(error)
-                self._connection.execute("RELEASE job")
-            self._connection.execute("COMMIT")
+                if several:
+                    execute("RELEASE job")
+            if self._connection.in_transaction:
+                execute("COMMIT")
         except sqlite3.Error as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")

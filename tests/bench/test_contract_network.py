@@ -240,6 +240,10 @@ async def boots_as(line: Stage, status: str) -> int:
 
 
 async def is_accepted_at_last(line: Stage) -> int:
+    # One that is being answered is answered as before: it is the next that shall be accepted.
+    messages = line.station.messages
+    boots = [("in", "call", "BootNotification"), ("out", "result", "BootNotification")]
+    await until(lambda: len({sum(m[1:4] == boot for m in messages) for boot in boots}) == 1, "the answer")
     line.csms.boot_status, line.csms.boot_interval = "Accepted", 300
     since = line.station.last
     await line.station.wait_for("BootNotification", since=since, timeout=PATIENCE)

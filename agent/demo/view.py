@@ -125,14 +125,15 @@ class LiveView:
         height = console.size.height
         layout = Layout()
         layout.split_column(Layout(name="top", ratio=3), Layout(name="story", ratio=2))
-        layout["top"].split_row(
-            Layout(Panel(self._wires(), title="the wires"), ratio=5),
-            Layout(Panel(self._model(), title="the Device Model, as the CSMS reads it"), ratio=5),
-            Layout(Panel(self._messages(height * 3 // 5 - 3), title="OCPP 2.0.1"), ratio=6),
-        )
+        wires = Layout(Panel(self._wires(), title="the wires"), ratio=5)
+        model = Layout(Panel(self._model(), title="the Device Model, as the CSMS reads it"), ratio=5)
+        messages = Layout(Panel(self._messages(height * 3 // 5 - 3), title="OCPP 2.0.1"), ratio=6)
         lines = list(self._story)[-max(3, height * 2 // 5 - 3) :]
         title = f"the story: act {self._act} of {len(ACTS)}"
-        layout["story"].update(Panel(Group(*lines), title=title, title_align="left"))
+        story = Layout(Panel(Group(*lines), title=title, title_align="left"))
+        # A narrow terminal has no room for the messages: the story names those that count.
+        layout["top"].split_row(wires, model, *([messages] if console.size.width >= 120 else []))
+        layout["story"].update(story)
         return layout
 
     def _wires(self) -> Group:

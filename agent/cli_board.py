@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from agent.board import Board, BoardError, load, read_overlay
+from agent.board.spec import ROLES
+from agent.board.wiring import points_of_connector
 from drivers import Bus, DriverError, Quality, Reading, open_bus
 from drivers.settings import ModbusProfile, ProfileDevice, points_of
 
@@ -50,6 +52,7 @@ def check(name: str) -> int:
     print(f"{board.path}: {board.station.vendor} {board.station.model}: {what}")
     rows: list[Sequence[str]] = [("device", "bus", "driver", "points", "bound", "profile")]
     bound = set(wiring.readings) | {(t.device, t.point) for t in wiring.targets}
+    bound |= {source for connector in wiring.connectors for source in connector.outputs.values()}
     for device, settings in board.devices.items():
         points = points_of(settings, board.profiles)
         used = sum((device, point) in bound for point in points)
@@ -57,11 +60,27 @@ def check(name: str) -> int:
         driver = str(board.buses[settings.bus].driver)
         rows.append((device, settings.bus, driver, str(len(points)), str(used), profile))
     print(table(rows))
+    if board.evses:
+        print(f"\n{table(_connectors(board))}\n")
     print(f"{len(wiring.model)} variables, {len(wiring.readings)} measured points, {len(wiring.targets)} Targets")
     for note in board.notes:
         print(f"note: {note}")
     print("no mistakes found")
     return 0
+
+
+def _connectors(board: Board) -> list[Sequence[str]]:
+    """A row for each connector: what the agent reads of its hardware, and what it commands."""
+    rows: list[Sequence[str]] = [("connector", "type", "controller", "reads", "commands")]
+    for number, evse in board.evses.items():
+        for one, connector in evse.connectors.items():
+            found: dict[bool, list[str]] = {False: [], True: []}
+            for role, source in points_of_connector(board, connector).items():
+                own = source == f"{connector.controller}.{role}"
+                found[ROLES[role].written].append(role if own else f"{role}={source}")
+            cells = (" ".join(found[False]) or "—", " ".join(found[True]) or "—")
+            rows.append((f"{number}/{one}", connector.type, connector.controller or "—", *cells))
+    return rows
 
 
 def schema() -> int:

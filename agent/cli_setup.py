@@ -101,7 +101,7 @@ def check_overrides(board: str | None, overrides: dict[str, Any]) -> dict[tuple[
         raise SetupError(str(error)) from None
     values: dict[tuple[str, str], str] = {}
     for place, value in overrides.items():
-        text = str(value).lower() if isinstance(value, bool) else str(value)
+        text = _text(place, value)
         try:
             variable = model.find(*parse_place(place))
         except ValueError as error:
@@ -115,6 +115,17 @@ def check_overrides(board: str | None, overrides: dict[str, Any]) -> dict[tuple[
             raise SetupError(f"{place}: {answer.info}")
         values[str(variable), "Actual"] = text
     return values
+
+
+def _text(place: str, value: Any) -> str:
+    """`value` as the CSMS would send it; a JSON list becomes a comma separated one."""
+    if isinstance(value, list):
+        return ",".join(_text(place, item) for item in value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, str | int | float):
+        raise SetupError(f"{place}: found {json.dumps(value)}, expected a text, number, truth or list")
+    return str(value)
 
 
 def _answer(variable: Variable, text: str) -> object:

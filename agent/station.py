@@ -7,23 +7,30 @@ import logging
 import math
 import signal
 import ssl
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from agent.board import Board, BoardError, load, read_overlay
-from agent.board.wiring import Wiring, wire
+from agent.board.wiring import ConnectorWiring, Wiring, wire
+from agent.chargepoint import ChargePoint
 from agent.clock import SystemClock
 from agent.control import SWEEP, Control, Readings
 from agent.events import BuiltInEvents
 from agent.evse.availability import Availability
+from agent.evse.connector import Connector
+from agent.evse.metering import supported
+from agent.evse.records import IdToken, IdTokenInfo, MeterValue, TransactionEvent
 from agent.model import (
     AttributeType,
+    Component,
     DeviceModel,
     Outcome,
     Problems,
     Refusal,
+    Value,
     Variable,
     check_value,
     nearest,
@@ -31,8 +38,11 @@ from agent.model import (
 )
 from agent.ocpp.host import BootInfo, ConnectionProfile, ConnectorState
 from agent.ocpp.link import CsmsLink
+from agent.ocpp.messages.meter_values import MeterValuesRequest
+from agent.ocpp.messages.reservation import ReservationStatusUpdateRequest
+from agent.ocpp.transactions import meter_value_to
 from agent.ocpp.variables import BASIC_AUTH_PASSWORD, QUESTIONS, Settings, controllers
-from agent.store import Store, StoreError
+from agent.store import Change, Store, StoreError
 from agent.systemd import feed_watchdog, notify, watchdog_interval
 from drivers import Bus, DriverError, open_bus
 
@@ -40,6 +50,9 @@ log = logging.getLogger(__name__)
 
 APPLY_SECONDS = 1.5
 """How long the stored Targets may take to reach their devices before the station boots without them."""
+
+HEAR_SECONDS = 0.5
+"""How long the first word of the charge controllers may take, so that the first statuses are true."""
 
 SETTLE_SECONDS = 5.0
 """How much longer than the longest `max_age` a `Problem` from before a restart may take to show again."""
@@ -64,7 +77,18 @@ def build_model(board: Board, settings: Mapping[str, str] | None = None, clock: 
     wiring = wire(board)
     sockets = any(connector.is_socket for evse in board.evses.values() for connector in evse.connectors.values())
     profile = int(settings.get("security_profile", "1"))
-    for variable in controllers(clock or SystemClock(), settings.get("identity", ""), profile, sockets=sockets):
+    bays = all(wiring.model.get(Component("BayOccupancySensor", evse=one), "Active") for one in board.evses)
+    # What charges is what has a controller: a board of meters alone has no transactions to configure.
+    evses = tuple(board.evses) if wiring.connectors else ()
+    for variable in controllers(
+        clock or SystemClock(),
+        settings.get("identity", ""),
+        profile,
+        sockets=sockets,
+        evses=evses,
+        measurands=supported(wiring.model, (0, *board.evses)),
+        bays=bays,
+    ):
         wiring.model.add(variable)
     return wiring
 
@@ -166,7 +190,7 @@ class Station:
         self.clock = SystemClock()
         self.store = store
         self._settings = settings
-        self._computer = computer
+        self.computer = computer
         self.boot_reason = boot_reason(settings, computer)
         station = board.station
         self.boot_info = BootInfo(station.model, station.vendor, board.serial, station.firmware)
@@ -176,6 +200,7 @@ class Station:
         self._password = values.variable(BASIC_AUTH_PASSWORD)
         restore(self.model, store.attributes())
 
+        self.charging: ChargePoint | None = None
         self.link = CsmsLink(self)
         self.events = BuiltInEvents(self.model, self.clock, self.link.post, settings)
         self.problems = Problems(self.model, self.events.problem)
@@ -194,12 +219,15 @@ class Station:
         }
         self._bus_of = {device: self._buses[s.bus] for device, s in board.devices.items()}
         self.control = Control(wiring.targets, self._bus_of, self.problems, store, self.clock)
-        self.readings.on_return = self.control.device_returned
         for path, question in QUESTIONS.items():
             variable = values.variable(path)
             if variable is not None:
                 self.control.before_save[variable] = question
         self.availability = Availability(self.model, lambda *_: self.link.connector_changed())
+        self._generation = dict.fromkeys(board.devices, 0)
+        self.readings.on_return = self._returned
+        if wiring.connectors:
+            self._make_charging(board, wiring)
         self._stop = asyncio.Event()
         self._exit_code = 0
         self._next_boot_reason = ""
@@ -243,6 +271,70 @@ class Station:
         self._next_boot_reason = reason
         self.stop(RESET_EXIT)
 
+    # --- charging -------------------------------------------------------------------------------------------------
+
+    def _make_charging(self, board: Board, wiring: Wiring) -> None:
+        connectors: dict[int, dict[int, Connector]] = {number: {} for number in board.evses}
+        self._outputs: dict[tuple[int, int], ConnectorWiring] = {}
+        for one in wiring.connectors:
+            self._outputs[one.evse, one.connector] = one
+            connectors[one.evse][one.connector] = Connector(
+                one.evse, one.connector, socket=one.socket, inputs=one.inputs, outputs=frozenset(one.outputs)
+            )
+        self.charging = ChargePoint(
+            self.model,
+            connectors,
+            types={n: [one.type for one in evse.connectors.values()] for n, evse in board.evses.items()},
+            max_current={number: evse.max_current for number, evse in board.evses.items()},
+            without_storage={number: evse.without_storage for number, evse in board.evses.items()},
+            clock=self.clock,
+            store=self.store,
+            line=self,
+            availability=self.availability,
+            problems=self.problems,
+            request_reset=self.request_reset,
+        )
+        self.charging.restore(
+            power_lost=self._settings.get("boot_id", "") != self.computer,
+            resume={number: evse.on_power_loss == "resume" for number, evse in board.evses.items()},
+        )
+
+    def _returned(self, device: str) -> None:
+        self._generation[device] += 1
+        self.control.device_returned(device)
+
+    async def authorize(self, token: IdToken) -> IdTokenInfo:
+        return await self.link.authorize(token)
+
+    async def keep_event(self, event: TransactionEvent, changes: Sequence[Change]) -> bool:
+        return await self.link.transactions.post(event, changes)
+
+    def reservation_ended(self, reservation_id: int, status: str) -> None:
+        self.link.post(
+            ReservationStatusUpdateRequest(
+                reservation_id=reservation_id,
+                reservation_update_status=status,  # type: ignore[arg-type]
+            )
+        )
+
+    def meter_values(self, evse: int, value: MeterValue) -> None:
+        self.link.post(MeterValuesRequest(evse_id=evse, meter_value=(meter_value_to(value),)))
+
+    async def write(self, output: tuple[str, str], value: Value) -> None:
+        device, point = output
+        assert not isinstance(value, datetime)
+        await self._bus_of[device].write(device, point, value)
+
+    def outputs(self, connector: Connector) -> Mapping[str, tuple[str, str]]:
+        return self._outputs[connector.evse, connector.connector].outputs
+
+    def generation(self, output: tuple[str, str]) -> int:
+        return self._generation[output[0]]
+
+    @property
+    def errors(self) -> tuple[type[Exception], ...]:
+        return (DriverError,)
+
     # --- life ---------------------------------------------------------------------------------------------------
 
     def stop(self, exit_code: int = 0) -> None:
@@ -253,7 +345,7 @@ class Station:
     async def run(self) -> int:
         """Be the station until `stop`; returns the exit code."""
         started = {
-            "boot_id": self._computer,
+            "boot_id": self.computer,
             "stopped": "0",
             "next_boot_reason": "",
             **self.events.reserve(),
@@ -268,6 +360,11 @@ class Station:
         tasks = [asyncio.create_task(job) for job in (*jobs, self._sweep())]
         # The Targets are in hardware before the first BootNotification: one bounded attempt for each device.
         await self.control.apply_all(APPLY_SECONDS)
+        if self.charging is not None:
+            tasks.append(asyncio.create_task(self.charging.run(self)))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(HEAR_SECONDS):
+                    await self.charging.heard.wait()
         tasks += [asyncio.create_task(job) for job in (self._follow(), self.link.run())]
         notify("READY=1")
         gc.freeze()

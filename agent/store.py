@@ -1,8 +1,9 @@
 """What survives a power cut: an SQLite file in the state directory, written in a thread of its own.
 
 Every write is acknowledged only after a synced commit (WAL, synchronous=FULL); writes that arrive together share
-one. Nothing that a sensor measures comes here. Three tables: `attribute` (Targets, MinSet, MaxSet and controllers'
-settings), `setting` (what is per unit: CSMS URL, identity, password), `message` (what must still reach the CSMS).
+one. Nothing that a sensor measures comes here. Four tables: `attribute` (Targets, MinSet, MaxSet and controllers'
+settings), `setting` (what is per unit: CSMS URL, identity, password), `message` (what must still reach the CSMS) and
+`kept` (what a room of the agent wants to find again: transactions, tokens, reservations, availability).
 """
 
 import asyncio
@@ -10,7 +11,7 @@ import fcntl
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,14 +20,18 @@ Result = TypeVar("Result")
 
 # The thousands change when an older agent could no longer read the file; the rest counts additions that it can.
 # An update may be rolled back (design §6), so additions never change what is there.
-SCHEMA_VERSION = 1000
+SCHEMA_VERSION = 1001
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS attribute (address TEXT, kind TEXT, value TEXT NOT NULL, PRIMARY KEY (address, kind));
 CREATE TABLE IF NOT EXISTS setting (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS message (
     n INTEGER PRIMARY KEY AUTOINCREMENT, action TEXT NOT NULL, payload TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS kept (room TEXT, key TEXT, value TEXT NOT NULL, PRIMARY KEY (room, key)) WITHOUT ROWID;
 """
+
+Change = tuple[str, str | None, str | None]
+"""(room, key, value) of what is kept: a value of None forgets the key, a key of None the whole room."""
 
 
 class StoreError(Exception):
@@ -100,9 +105,13 @@ class Store:
         """The messages that still wait for an answer, oldest first: (number, action, payload). Raises StoreError."""
         return self._rows("SELECT n, action, payload FROM message ORDER BY n")
 
-    def _rows(self, query: str) -> list[Any]:
+    def kept(self, room: str) -> dict[str, str]:
+        """What `room` keeps: key → value. Raises StoreError."""
+        return dict(self._rows("SELECT key, value FROM kept WHERE room = ?", (room,)))
+
+    def _rows(self, query: str, values: tuple[str, ...] = ()) -> list[Any]:
         try:
-            return self._run(lambda c: c.execute(query).fetchall()).result()
+            return self._run(lambda c: c.execute(query, values).fetchall()).result()
         except sqlite3.Error as error:
             raise StoreError(
                 f"{self.directory / 'station.db'}: {error}; move the file away to start afresh"
@@ -139,6 +148,38 @@ class Store:
     async def remove_message(self, number: int) -> None:
         """Forget a message that was answered. Raises StoreError."""
         await self._write(_executemany("DELETE FROM message WHERE n = ?", [(number,)]))
+
+    async def keep(self, changes: Iterable[Change], messages: Sequence[tuple[str, str]] = ()) -> list[int]:
+        """Make `changes` in their order and keep `messages` (action, payload), all or nothing, in one commit.
+
+        Returns the messages' numbers. Raises StoreError.
+        """
+        rows = list(changes)
+
+        def job(connection: sqlite3.Connection) -> list[int]:
+            for room, key, value in rows:
+                if key is None:
+                    connection.execute("DELETE FROM kept WHERE room = ?", (room,))
+                elif value is None:
+                    connection.execute("DELETE FROM kept WHERE room = ? AND key = ?", (room, key))
+                else:
+                    connection.execute("INSERT OR REPLACE INTO kept VALUES (?, ?, ?)", (room, key, value))
+            sql = "INSERT INTO message (action, payload) VALUES (?, ?)"
+            return [connection.execute(sql, message).lastrowid or 0 for message in messages]
+
+        return await self._write(job)
+
+    async def look_up(self, room: str, key: str) -> str | None:
+        """What `room` keeps under `key`, None for nothing. Raises StoreError."""
+        sql = "SELECT value FROM kept WHERE room = ? AND key = ?"
+        rows: list[tuple[str]] = await self._write(lambda c: c.execute(sql, (room, key)).fetchall())
+        return rows[0][0] if rows else None
+
+    async def size(self, room: str) -> tuple[int, int]:
+        """How many keys `room` keeps, and how many bytes of keys and values. Raises StoreError."""
+        sql = "SELECT count(*), coalesce(sum(length(key) + length(value)), 0) FROM kept WHERE room = ?"
+        rows: list[tuple[int, int]] = await self._write(lambda c: c.execute(sql, (room,)).fetchall())
+        return rows[0]
 
     # --- the thread ----------------------------------------------------------------------------------------------
 

@@ -94,6 +94,9 @@ _OPENERS = {
     "dsmr-p1": "drivers.p1:open_bus",
     "gpio": "drivers.gpio:open_bus",
     "sysfs": "drivers.sysfs:open_bus",
+    "serial-reader": "drivers.readers:open_bus",
+    "evdev-reader": "drivers.readers:open_bus",
+    "pilot-uart": "drivers.pilot_uart:open_bus",
 }
 
 

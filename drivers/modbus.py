@@ -1,26 +1,21 @@
 """Modbus TCP and RTU: one owner task per bus, which writes first, reads next and polls in the time that is left."""
 
 import asyncio
+import contextlib
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from drivers import DriverError, NoAnswer, Quality, Reading, Refused, Sink, Value
 from drivers.modbus_codec import Codec, sunssf
-from drivers.modbus_plan import Block, Point, block_of, blocks_of, points_of
+from drivers.modbus_device import Device, Poll, device_of, setting
+from drivers.modbus_plan import Block, Point, block_of
 from drivers.modbus_request import Request, read_request, write_coil, write_registers
 from drivers.modbus_wire import ExceptionReply, Wire, WireLost, wire_for
-from drivers.settings import (
-    DeviceSettings,
-    ModbusProfile,
-    ModbusRtuSettings,
-    ModbusTcpSettings,
-    Profile,
-    ProfileDevice,
-)
+from drivers.settings import DeviceSettings, ModbusRtuSettings, ModbusTcpSettings, Profile
 
 UNSUPPORTED_CODES = frozenset({1, 2, 3})
 """Exceptions to a block read that may be due to one of its registers."""
@@ -34,44 +29,6 @@ devices, up to `RETRY_LONGEST`: nobody's return goes unnoticed for long, and the
 RETRY_LONGEST = 10.0
 PROBE_OVERDUE = 2.0
 """A try of a failed device that came too late by this much goes before the polls of healthy ones."""
-
-
-@dataclass(slots=True)
-class _Poll:
-    """A block read that comes round: due at the start of the run plus a whole number of periods."""
-
-    device: "_Device"
-    block: Block
-    request: Request
-    due: float
-
-
-@dataclass(slots=True)
-class _Device:
-    """What the owner knows of a device: its points, its polls, and whether it answers."""
-
-    name: str
-    unit: int
-    profile: ModbusProfile
-    points: dict[str, Point]
-    polls: list[_Poll] = field(default_factory=list)
-    unsupported: set[str] = field(default_factory=set)
-    retry_unsupported_at: float = math.inf
-    failures: int = 0
-    retry_at: float = 0.0
-
-    def readable(self) -> list[Point]:
-        return [point for point in self.points.values() if "r" in point.access]
-
-    def plan(self, due: float) -> None:
-        """All readable points in as few polls as can be, the first time at `due`."""
-        self.unsupported.clear()
-        self.retry_unsupported_at = math.inf
-        blocks = blocks_of(self.readable(), self.profile.max_block, self.profile.max_gap)
-        self.polls = [self.poll(block, due) for block in blocks]
-
-    def poll(self, block: Block, due: float) -> _Poll:
-        return _Poll(self, block, read_request(self.unit, block), due)
 
 
 @dataclass(slots=True)
@@ -96,7 +53,9 @@ class ModbusBus:
         self.name = name
         self._settings = settings
         self._monotonic = monotonic
-        self._devices = {key: self._device(key, device, profiles) for key, device in devices.items()}
+        rtu = isinstance(settings, ModbusRtuSettings)
+        self._devices = {key: device_of(key, device, profiles, rtu) for key, device in devices.items()}
+        self._kept = [device for device in self._devices.values() if device.has_duties]
         self._wire: Wire | None = None
         self._writes: deque[_Job] = deque()
         self._reads: deque[_Job] = deque()
@@ -104,22 +63,6 @@ class ModbusBus:
         self._start = 0.0
         quiet = settings.quiet if isinstance(settings, ModbusRtuSettings) else 0.0
         self._failure_cost = settings.timeout + quiet
-
-    def _device(self, name: str, device: DeviceSettings, profiles: Mapping[str, Profile]) -> _Device:
-        rtu = isinstance(self._settings, ModbusRtuSettings)
-        if not isinstance(device, ProfileDevice):
-            raise DriverError(f"{name}: a device on a Modbus bus needs a profile")
-        profile = profiles.get(device.profile)
-        if not isinstance(profile, ModbusProfile):
-            raise DriverError(f"{name}: {device.profile} is no Modbus profile")
-        unit = device.unit if device.unit is not None else (None if rtu else 1)
-        if unit is None or (rtu and unit == 0):
-            raise DriverError(f"{name}: a device on an RTU bus needs a unit from 1 to 247 (0 is for broadcasts)")
-        try:
-            points = points_of(profile, device.poll)
-        except ValueError as error:
-            raise DriverError(f"profile {device.profile}: {error}") from error
-        return _Device(name, unit, profile, points)
 
     # --- what others call ----------------------------------------------------------------------------------
 
@@ -130,7 +73,7 @@ class ModbusBus:
         under way, on RTU with the silence after it, and one time-out per request of its own.
         """
         owner, target = self._find(device, point, "w")
-        await self._submit(self._writes, partial(self._write, owner, target, value))
+        await self._submit(self._writes, partial(self._write_armed, owner, target, value))
 
     async def read(self, device: str, point: str) -> Reading:
         """Read one point now, before any poll. Raises Refused or NoAnswer."""
@@ -154,7 +97,7 @@ class ModbusBus:
         reading: Reading = await self._submit(self._reads, partial(self._read, owner, point))
         return reading.value
 
-    def _find(self, device: str, name: str, access: str) -> tuple[_Device, Point]:
+    def _find(self, device: str, name: str, access: str) -> tuple[Device, Point]:
         owner = self._devices.get(device)
         point = owner.points.get(name) if owner else None
         if owner is None or point is None:
@@ -183,8 +126,7 @@ class ModbusBus:
             self._wire = wire
             self._start = self._monotonic()
             for device in self._devices.values():
-                device.failures = 0
-                device.plan(self._start)
+                device.start(self._start)
             while True:
                 await self._step(wire, sink)
         except WireLost as error:
@@ -204,6 +146,11 @@ class ModbusBus:
         if wire.ready_at > now:
             await asyncio.sleep(wire.ready_at - now)
             return
+        duty = min(self._kept, key=Device.duty_at, default=None)
+        duty_at = math.inf if duty is None else duty.duty_at()
+        if duty is not None and duty_at <= now and not self._writes:
+            await self._keep(duty, sink)
+            return
         queue = self._writes or self._reads
         if queue:
             job = queue.popleft()
@@ -214,7 +161,7 @@ class ModbusBus:
         if poll is not None and at <= now:
             await self._poll(poll, wire, sink)
         else:
-            await self._pause(at - now)
+            await self._pause(min(at, duty_at) - now)
 
     async def _pause(self, seconds: float) -> None:
         """Wait until the next poll is due or somebody calls."""
@@ -252,10 +199,10 @@ class ModbusBus:
 
     # --- polls ---------------------------------------------------------------------------------------------
 
-    def _next(self, now: float) -> tuple[_Poll | None, float]:
+    def _next(self, now: float) -> tuple[Poll | None, float]:
         """The poll that is next, and when. Devices that failed are tried in the time the others leave."""
-        healthy: _Poll | None = None
-        probe: _Poll | None = None
+        healthy: Poll | None = None
+        probe: Poll | None = None
         for device in self._devices.values():
             if not device.polls:
                 continue
@@ -275,7 +222,7 @@ class ModbusBus:
             return healthy, healthy.due
         return probe, retry_at
 
-    async def _poll(self, poll: _Poll, wire: Wire, sink: Sink) -> None:
+    async def _poll(self, poll: Poll, wire: Wire, sink: Sink) -> None:
         device = poll.device
         try:
             reply = await wire.exchange(poll.request)
@@ -285,9 +232,11 @@ class ModbusBus:
         except NoAnswer as error:
             self._failed(device, str(error), sink)
             return
+        time = wire.answered_at
+        if not device.armed and not await self._keep(device, sink):
+            return
         if device.failures:
             self._recovered(device)
-        time = wire.answered_at
         for point, value in poll.block.values(reply[2:]):
             sink(device.name, point.name, _reading(point, value, time))
         now = self._monotonic()
@@ -296,13 +245,13 @@ class ModbusBus:
         if now >= device.retry_unsupported_at:
             device.plan(now)
 
-    def _recovered(self, device: _Device) -> None:
+    def _recovered(self, device: Device) -> None:
         device.failures = 0
         now = self._monotonic()
         for poll in device.polls:
             poll.due = now
 
-    def _failed(self, device: _Device, reason: str, sink: Sink) -> None:
+    def _failed(self, device: Device, reason: str, sink: Sink) -> None:
         """The device as a whole does not answer, or nothing useful."""
         delay = RETRY_DELAYS[min(device.failures, len(RETRY_DELAYS) - 1)]
         device.failures += 1
@@ -310,9 +259,10 @@ class ModbusBus:
             count = sum(1 for other in self._devices.values() if other.failures)
             delay = max(delay, min(RETRY_LONGEST, count * self._failure_cost))
         device.retry_at = self._monotonic() + delay
+        device.disarm()
         self._report(device.readable(), device, sink, reason)
 
-    def _refused(self, poll: _Poll, refusal: ExceptionReply, sink: Sink) -> None:
+    def _refused(self, poll: Poll, refusal: ExceptionReply, sink: Sink) -> None:
         """An exception: look for the register that the device has not got, and keep the rest."""
         device = poll.device
         if refusal.code not in UNSUPPORTED_CODES:
@@ -335,14 +285,41 @@ class ModbusBus:
             device.plan(now)
             self._failed(device, str(refusal), sink)
 
-    def _report(self, points: list[Point], device: _Device, sink: Sink, reason: str) -> None:
+    def _report(self, points: list[Point], device: Device, sink: Sink, reason: str) -> None:
         now = self._monotonic()
         for point in points:
             sink(device.name, point.name, Reading(None, point.unit, now, Quality.BAD, reason))
 
+    # --- duties -------------------------------------------------------------------------------------------
+
+    async def _keep(self, device: Device, sink: Sink) -> bool:
+        """Arm the device, or give it its sign of life. One that refuses either is as good as silent: False."""
+        try:
+            await (self._live(device) if device.armed else self._arm(device))
+        except (Refused, NoAnswer) as error:
+            self._failed(device, str(error), sink)
+            return False
+        return True
+
+    async def _arm(self, device: Device) -> None:
+        for name, value in device.profile.arm.items():
+            point = device.points[name]
+            wanted = setting(point, value)
+            if "r" in point.access and (await self._read(device, point)).value == wanted:
+                continue
+            await self._write(device, point, wanted)
+        await self._live(device)
+        device.armed = True
+
+    async def _live(self, device: Device) -> None:
+        sign = device.sign_of_life()
+        if sign is not None:
+            await self._write(device, *sign)
+        device.lived(self._monotonic())
+
     # --- reads and writes of one point -----------------------------------------------------------------------
 
-    async def _exchange(self, device: _Device, request: Request) -> bytes:
+    async def _exchange(self, device: Device, request: Request) -> bytes:
         wire = self._wire
         if wire is None:
             raise NoAnswer(f"{self.name} is not connected")
@@ -354,12 +331,13 @@ class ModbusBus:
         except ExceptionReply:
             raise
         except NoAnswer as error:
+            device.disarm()
             raise NoAnswer(f"{device.name}: {error}") from error
         if device.failures:
             device.retry_at = self._monotonic()
         return reply
 
-    async def _read(self, device: _Device, point: Point) -> Reading:
+    async def _read(self, device: Device, point: Point) -> Reading:
         block = block_of([point])
         try:
             reply = await self._exchange(device, read_request(device.unit, block))
@@ -369,7 +347,20 @@ class ModbusBus:
         wire = self._wire
         return _reading(point, value, wire.answered_at if wire else self._monotonic())
 
-    async def _write(self, device: _Device, point: Point, value: Value) -> None:
+    async def _write_armed(self, device: Device, point: Point, value: Value) -> None:
+        """A device that refuses to be armed takes writes all the same, or it could not be stopped any more. Nobody
+        starts it: `_keep` makes its readings BAD."""
+        before = device.remember(point, value)
+        if not device.armed:
+            with contextlib.suppress(Refused):
+                await self._arm(device)
+        try:
+            await self._write(device, point, value)
+        except Refused:
+            device.put_back(before)
+            raise
+
+    async def _write(self, device: Device, point: Point, value: Value) -> None:
         try:
             request = await self._write_request(device, point, value)
         except ExceptionReply as refusal:
@@ -384,7 +375,7 @@ class ModbusBus:
                 raise NoAnswer(text) from refusal
             raise Refused(text) from refusal
 
-    async def _write_request(self, device: _Device, point: Point, value: Value) -> Request:
+    async def _write_request(self, device: Device, point: Point, value: Value) -> Request:
         if point.table == "coil":
             if not isinstance(value, bool):
                 raise ValueError(f"expected true or false, not {value!r}")
@@ -413,6 +404,11 @@ class ModbusBus:
 def _reading(point: Point, value: Value | None, time: float) -> Reading:
     if value is None:
         return Reading(None, point.unit, time, Quality.BAD, "not available")
+    if point.names is not None:
+        name = point.names.get(int(value))
+        if name is None:
+            return Reading(None, point.unit, time, Quality.BAD, f"{value} has no name")
+        return Reading(name, point.unit, time)
     return Reading(value, point.unit, time)
 
 

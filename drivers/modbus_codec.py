@@ -2,7 +2,7 @@
 
 import math
 import struct
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
 from drivers import Value
 from drivers.settings import ModbusIdentity, ModbusPoint, RegisterType
@@ -52,9 +52,12 @@ class Codec:
         scale, offset = Decimal(1), Decimal(0)
         na: tuple[int, ...] = ()
         self._bit: int | None = None
+        self._rounding = ROUND_HALF_EVEN
         if isinstance(point, ModbusPoint):
             scale, offset = Decimal(repr(point.scale)), Decimal(repr(point.offset))
             self._bit, na = point.bit, point.na
+            if point.round == "down":
+                self._rounding = ROUND_FLOOR
         self._scale, self._offset = scale, offset
         # value = (raw × up + add) / down, in whole numbers: one division, correctly rounded
         places = max(0, -_exponent(scale), -_exponent(offset))
@@ -103,7 +106,7 @@ class Codec:
     # --- value → registers ---------------------------------------------------------------------------------
 
     def encode(self, value: Value, exponent: int = 0) -> bytes:
-        """The registers that hold `value`: the nearest that the scale can express.
+        """The registers that hold `value`: the nearest that the scale can express, or the next below if it says so.
 
         Raises ValueError for a value of the wrong kind or outside what the registers can hold.
         """
@@ -118,7 +121,7 @@ class Codec:
             if self.kind in ("float32", "float64"):
                 raw = struct.pack(">" + FORMATS[self.kind], float(number))
             else:
-                whole = int(number.to_integral_value(ROUND_HALF_EVEN))
+                whole = int(number.to_integral_value(self._rounding))
                 raw = struct.pack(">" + FORMATS[self.kind], whole)
         except (struct.error, OverflowError):
             raise ValueError(f"{value} does not fit into {self.kind}") from None

@@ -28,6 +28,8 @@ class Point:
     access: str = "r"
     multiple: bool = False
     """Written with function code 15 or 16, even where 5 or 6 would do."""
+    names: Mapping[int, str] | None = None
+    """What raw numbers mean; the point is then a text, and a number without a name is no value."""
 
     @property
     def start(self) -> int:
@@ -108,6 +110,7 @@ def points_of(profile: ModbusProfile, poll: float | None = None) -> dict[str, Po
             bit=p.bit,
             access=p.access,
             multiple=not single,
+            names=p.names,
         )
         if point.end - point.start > profile.max_block:
             raise ValueError(f"{name}: does not fit, with its scale factor, into max_block: {profile.max_block}")
@@ -138,6 +141,10 @@ def blocks_of(points: Iterable[Point], max_block: int, max_gap: int) -> list[Blo
     return blocks
 
 
+_SIGN_OF_LIFE = Block("holding", 0, 2, ())
+"""As long on the wire as a write of one register and its echo, within a character or two."""
+
+
 def load(
     settings: ModbusTcpSettings | ModbusRtuSettings,
     devices: Mapping[str, DeviceSettings],
@@ -154,6 +161,8 @@ def load(
         readable = [point for point in points_of(profile, device.poll).values() if "r" in point.access]
         for block in blocks_of(readable, profile.max_block, profile.max_gap):
             total += seconds_on_wire(settings, block) / block.period
+        if profile.alive is not None:
+            total += seconds_on_wire(settings, _SIGN_OF_LIFE) / profile.alive.every
     return total
 
 

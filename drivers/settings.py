@@ -2,41 +2,18 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from drivers import PointInfo
-
-_UNITS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
-
-
-def _seconds(value: Any) -> Any:
-    if isinstance(value, str):
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|min|h)", value.strip())
-        if match is None:
-            raise ValueError("expected a duration such as 500ms, 3s, 2min or 1h")
-        return float(match[1]) * _UNITS[match[2]]
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError("expected a duration such as 500ms, 3s, 2min or 1h")
-    raise ValueError(f"expected a duration with its unit, such as {value}s")
-
-
-_Written = Annotated[str, Field(pattern=r"^\d+(\.\d+)?\s*(ms|s|min|h)$", examples=["500ms", "3s"])]
-"""For editors, which check a file against the JSON Schema."""
-
-Duration = Annotated[float, BeforeValidator(_seconds, json_schema_input_type=_Written), Field(ge=0)]
-"""Seconds, written in a board file with a unit: 500ms, 3s, 2min, 1h."""
-
-PositiveDuration = Annotated[float, BeforeValidator(_seconds, json_schema_input_type=_Written), Field(gt=0)]
-
-
-class Strict(BaseModel):
-    """A part of a board file: unknown keys are mistakes."""
-
-    # Built as part of what a board file is checked against, not each part on its own as well.
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
+from drivers.settings_base import Duration as Duration
+from drivers.settings_base import PositiveDuration as PositiveDuration
+from drivers.settings_base import Strict as Strict
+from drivers.settings_modbus import ModbusIdentity as ModbusIdentity
+from drivers.settings_modbus import ModbusPoint as ModbusPoint
+from drivers.settings_modbus import ModbusProfile as ModbusProfile
+from drivers.settings_modbus import RegisterType as RegisterType
 
 # --- buses -------------------------------------------------------------------------------------------------
 
@@ -102,98 +79,50 @@ class SysfsSettings(Strict):
     timeout: PositiveDuration = 2.0
 
 
+class SerialReaderSettings(Strict):
+    """A card reader that says a line for each card, over a serial port."""
+
+    driver: Literal["serial-reader"]
+    port: str
+    baudrate: int = Field(default=9600, ge=300)
+    parity: Literal["N", "E", "O"] = "N"
+
+
+class EvdevReaderSettings(Strict):
+    """A card reader that types like a USB keyboard (evdev); grabbed, so that nobody else hears it."""
+
+    driver: Literal["evdev-reader"]
+    port: str
+    """Such as /dev/input/by-id/usb-…-event-kbd."""
+
+
+class PilotUartSettings(Strict):
+    """A pilot controller that speaks OpenEVSE's RAPI over a serial line."""
+
+    driver: Literal["pilot-uart"]
+    port: str
+    baudrate: int = Field(default=115200, ge=300)
+    poll: PositiveDuration = 0.5
+    timeout: PositiveDuration = 0.5
+    watchdog: Annotated[Duration, Field(ge=3, le=3600)] = 10.0
+    """Whole seconds without a sign of life after which the controller limits itself to `fallback_current`."""
+    fallback_current: int = Field(default=6, ge=0, le=80)
+    """A."""
+
+
 BusSettings = Annotated[
-    ModbusTcpSettings | ModbusRtuSettings | P1Settings | GpioSettings | SysfsSettings,
+    ModbusTcpSettings
+    | ModbusRtuSettings
+    | P1Settings
+    | GpioSettings
+    | SysfsSettings
+    | SerialReaderSettings
+    | EvdevReaderSettings
+    | PilotUartSettings,
     Field(discriminator="driver"),
 ]
 
 # --- device profiles (boards/profiles/*.yaml) -----------------------------------------------------------------
-
-RegisterType = Literal["int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64", "bit", "string"]
-
-
-class ModbusPoint(Strict):
-    """One point of a Modbus device: where its registers are and what they mean.
-
-    value = raw × scale (× 10^register at `scale_at`, SunSpec) + offset, in `unit`.
-    """
-
-    at: int = Field(ge=0, le=65535)
-    """Address on the wire, from 0."""
-    type: RegisterType
-    table: Literal["input", "holding", "coil", "discrete"] | None = None
-    word_order: Literal["big", "little"] | None = None
-    length: int | None = Field(default=None, ge=1, le=60)
-    """Registers of a string."""
-    bit: int | None = Field(default=None, ge=0, le=15)
-    """The bit of a register that a `bit` point in a register table is."""
-    scale: float = 1.0
-    offset: float = 0.0
-    scale_at: int | None = Field(default=None, ge=0, le=65535)
-    """Address of a register that holds the power of ten (SunSpec sunssf)."""
-    unit: str = ""
-    na: tuple[int, ...] = ()
-    """Raw values that mean "not available"."""
-    access: Literal["r", "w", "rw"] = "r"
-    write: Literal["single", "multiple"] | None = None
-    """Function code for writes: 5/6 or 15/16; by default single where one register is enough."""
-    poll: PositiveDuration | None = None
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "ModbusPoint":
-        if (self.type == "string") != (self.length is not None):
-            raise ValueError("length is needed with type: string, and only there")
-        if self.bit is not None and self.type != "bit":
-            raise ValueError("bit is only for type: bit")
-        if self.scale == 0:
-            raise ValueError("a scale of 0 loses the value")
-        if self.scale_at is not None and self.type not in ("int16", "uint16", "int32", "uint32", "int64", "uint64"):
-            raise ValueError("scale_at is only for whole numbers")
-        return self
-
-
-class ModbusIdentity(Strict):
-    """Registers that tell that the right device is connected; `board probe` reads them."""
-
-    at: int = Field(ge=0, le=65535)
-    type: RegisterType
-    table: Literal["input", "holding"] = "holding"
-    length: int | None = Field(default=None, ge=1, le=60)
-    equals: tuple[int | str, ...]
-
-
-class ModbusProfile(Strict):
-    """The register map of a Modbus device, as its maker publishes it."""
-
-    schema_version: Literal[1] = Field(alias="schema")
-    kind: Literal["modbus"]
-    vendor: str
-    model: str
-    source: str
-    """The document the map was taken from."""
-    table: Literal["input", "holding", "coil", "discrete"] = "holding"
-    word_order: Literal["big", "little"] = "big"
-    max_block: int = Field(default=60, ge=1, le=125)
-    """Registers that one request may ask for."""
-    max_gap: int = Field(default=8, ge=0, le=124)
-    """Unused registers that one request may read over, to save another request."""
-    poll: PositiveDuration = 1.0
-    identity: ModbusIdentity | None = None
-    points: dict[str, ModbusPoint]
-
-    @model_validator(mode="after")
-    def _points_fit_their_tables(self) -> "ModbusProfile":
-        for name, point in self.points.items():
-            table = point.table or self.table
-            coil = table in ("coil", "discrete")
-            if coil != (point.type == "bit" and point.bit is None):
-                raise ValueError(
-                    f"{name}: coils and discrete inputs are of type bit without bit:, a bit of a register needs bit:"
-                )
-            if "w" in point.access and table in ("input", "discrete"):
-                raise ValueError(f"{name}: table {table} cannot be written")
-        return self
-
 
 ObisCode = Annotated[str, Field(pattern=r"^\d+-\d+:\d+\.\d+\.\d+$")]
 
@@ -313,7 +242,41 @@ class Sysfs(Strict):
     points: dict[str, SysfsPoint]
 
 
-DeviceSettings = ProfileDevice | PwmFan | Pins | Sysfs
+class Reader(Strict):
+    """A card reader: points `token` (what is on the reader now, "" when there is no card) and `token_type`."""
+
+    bus: str
+    kind: Literal["reader"]
+    token_type: Literal["ISO14443", "ISO15693", "KeyCode", "Local", "MacAddress", "Central"] = "ISO14443"
+    """One of IdTokenEnumType, for a reader that does not tell the type itself."""
+    pattern: str | None = None
+    """A regular expression that a line must match as a whole, with a group `token` and perhaps a group `type`; left
+    out, the line is the token, or `TYPE:TOKEN`."""
+    hold: PositiveDuration = 1.0
+    """How long a card counts as there after its line: a reader that repeats itself tells one token."""
+
+    @model_validator(mode="after")
+    def _pattern_compiles(self) -> "Reader":
+        if self.pattern is not None:
+            try:
+                groups = re.compile(self.pattern).groupindex
+            except re.error as error:
+                raise ValueError(f"pattern: {error}") from None
+            if "token" not in groups:
+                raise ValueError("pattern: expected a group (?P<token>…)")
+        return self
+
+
+class PilotUart(Strict):
+    """The controller behind a `pilot-uart` bus: one connector's pilot and contactor and, with `lock`, its lock."""
+
+    bus: str
+    kind: Literal["pilot-uart"]
+    lock: bool = False
+    """It drives a lock and tells whether that is closed."""
+
+
+DeviceSettings = ProfileDevice | PwmFan | Pins | Sysfs | Reader | PilotUart
 
 
 def points_of(device: DeviceSettings, profiles: Mapping[str, ModbusProfile | P1Profile]) -> dict[str, PointInfo]:
@@ -328,6 +291,24 @@ def points_of(device: DeviceSettings, profiles: Mapping[str, ModbusProfile | P1P
             name: PointInfo(name, kind="boolean", readable=True, writable=isinstance(pin, OutputPin))
             for name, pin in device.points.items()
         }
+    if isinstance(device, Reader):
+        return {
+            "token": PointInfo("token", kind="text"),
+            "token_type": PointInfo("token_type", kind="text"),
+        }
+    if isinstance(device, PilotUart):
+        points = [
+            PointInfo("pilot", kind="text"),
+            PointInfo("plugged", kind="boolean"),
+            PointInfo("contactor_closed", kind="boolean"),
+            PointInfo("fault"),
+            PointInfo("offered_current", "A", writable=True),
+            PointInfo("enable", kind="boolean", readable=False, writable=True),
+        ]
+        if device.lock:
+            points.append(PointInfo("locked", kind="boolean"))
+            points.append(PointInfo("lock", kind="boolean", readable=False, writable=True))
+        return {point.name: point for point in points}
     if isinstance(device, Sysfs):
         return {
             name: PointInfo(name, p.unit, readable="r" in p.access, writable="w" in p.access)
@@ -338,6 +319,12 @@ def points_of(device: DeviceSettings, profiles: Mapping[str, ModbusProfile | P1P
         return {name: PointInfo(name, p.unit, "text" if p.text else "number") for name, p in profile.points.items()}
     kinds = {"bit": "boolean", "string": "text"}
     return {
-        name: PointInfo(name, p.unit, kinds.get(p.type, "number"), "r" in p.access, "w" in p.access)
+        name: PointInfo(
+            name,
+            p.unit,
+            "text" if p.names is not None else kinds.get(p.type, "number"),
+            "r" in p.access,
+            "w" in p.access,
+        )
         for name, p in profile.points.items()
     }

@@ -14,8 +14,12 @@ import boards
 from agent import __version__
 from agent.board import load
 from agent.cli import main
+from agent.model import Mutability, Variable
+from agent.station import build_model
 from agent.store import Store
 from drivers.bench.rig import Rig
+from tests.board.parts import CHARGING
+from tests.board.parts import GOOD as BARE
 
 GOOD = {"csms_url": "ws://csms.example.com:80/ocpp", "identity": "CS001", "password": "a-password-of-20-chr"}
 
@@ -98,6 +102,28 @@ def test_a_board_is_checked_and_described(capsys: Out) -> None:
     said = capsys.readouterr().out
     assert "2 EVSEs, 3 connectors" in said and "no mistakes found" in said
     assert re.search(r"^meter-1 +lan +modbus-tcp +\d+ +8 +eastron-sdm630$", said, re.M)
+    assert re.search(r"^1/2 +cType2 +charger-1-2 +pilot plugged .*fault +offered_current enable$", said, re.M)
+    assert not re.search(r"^note: (?!bus .* busy)", said, re.M)
+
+
+def test_a_connector_is_explained_with_what_other_devices_do_of_it(capsys: Out, tmp_path: Path) -> None:
+    board = tmp_path / "mine.yaml"
+    board.write_text(CHARGING)
+    assert exit_code("board", "check", str(board)) == 0
+    said = capsys.readouterr().out
+    (socket,) = re.findall(r"^1/1 .*$", said, re.M)
+    assert "sType2  left" in socket and "contactor_closed=pins.feedback" in socket and "lock=pins.lock" in socket
+    assert re.search(r"^pins +gpio +gpio +6 +4 +pins$", said, re.M)  # `enable` and `lamp` are not used
+    assert re.search(r"^right +pilot +pilot-uart +6 +6 +pilot-uart$", said, re.M)
+
+
+def test_a_connector_that_nothing_controls_is_shown_as_such(capsys: Out, tmp_path: Path) -> None:
+    board = tmp_path / "mine.yaml"
+    board.write_text(BARE)
+    assert exit_code("board", "check", str(board)) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"^1/1 +sType2 +— +— +—$", said, re.M)
+    assert "note: connector 1/1: nothing controls it, so it cannot charge" in said
 
 
 def test_a_board_that_is_no_charging_station_is_called_so(capsys: Out) -> None:
@@ -186,6 +212,27 @@ def test_variables_of_a_factory_fresh_station_can_be_set(set_up: SetUp, tmp_path
     assert attributes["OCPPCommCtrlr.UnlockOnEVSideDisconnect", "Actual"] == "false"
 
 
+def settable(board: str) -> dict[str, Variable]:
+    """Every variable whose Actual the CSMS may write, by its place."""
+    variables = build_model(load(board)).model.variables()
+    return {str(one): one for one in variables if one.actual.mutability is not Mutability.READ_ONLY}
+
+
+@pytest.mark.parametrize("board", ["bench-ac", "bench-battery"])
+def test_every_variable_that_the_csms_may_write_can_be_set(set_up: SetUp, tmp_path: Path, board: str) -> None:
+    changes = {place: one.actual.text() for place, one in settable(board).items()}
+    changes["SecurityCtrlr.BasicAuthPassword"] = "another-password-0001"
+    assert len(changes) > 10
+    assert set_up(board=board, set=changes) == 0
+    stored = kept(tmp_path / "state")[1]
+    assert {(place, "Actual"): text for place, text in changes.items()} == stored
+
+
+def test_a_list_may_be_given_as_one(set_up: SetUp, tmp_path: Path) -> None:
+    assert set_up(board="bench-ac", set={"ClockCtrlr.TimeSource": ["RealTimeClock", "Heartbeat"]}) == 0
+    assert kept(tmp_path / "state")[1]["ClockCtrlr.TimeSource", "Actual"] == "RealTimeClock,Heartbeat"
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -207,6 +254,15 @@ def test_variables_of_a_factory_fresh_station_can_be_set(set_up: SetUp, tmp_path
         ({"set": ["A.B"], "board": "bench-ac"}, "set: expected an object"),
         ({"set": {"A.B": "1"}, "board": "bench-acc"}, "no such board file"),
         ({"set": {"A.B": "1"}, "board": "bench-ac"}, "A.B: this board has no such variable"),
+        (
+            {"set": {"TxCtrlr.TxMiddlePoint": "x"}, "board": "bench-ac"},
+            "TxMiddlePoint: this board has no such variable",
+        ),
+        (
+            {"set": {"ClockCtrlr.TimeSource": {}}, "board": "bench-ac"},
+            "found {}, expected a text, number, truth or list",
+        ),
+        ({"set": {"ClockCtrlr.TimeSource": None}, "board": "bench-ac"}, "ClockCtrlr.TimeSource: found null"),
         ({"set": {"nonsense": "1"}, "board": "bench-ac"}, "expected Component[instance]@evse"),
         ({"set": {"ClockCtrlr.DateTime": "x"}, "board": "bench-ac"}, "ClockCtrlr.DateTime: read-only"),
         ({"set": {"OCPPCommCtrlr.OfflineThreshold": "-1"}, "board": "bench-ac"}, "-1 is below minLimit 0"),

@@ -3,12 +3,13 @@
 from agent.board.document import BoardError, Mistake
 from agent.board.loading import load, read_overlay, schema
 from agent.board.spec import Board, Connector, Evse
-from agent.board.wiring import ReadingBinding, TargetBinding, Wiring, wire
+from agent.board.wiring import ConnectorWiring, ReadingBinding, TargetBinding, Wiring, wire
 
 __all__ = [
     "Board",
     "BoardError",
     "Connector",
+    "ConnectorWiring",
     "Evse",
     "Mistake",
     "ReadingBinding",

@@ -7,8 +7,10 @@ import re
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
+from agent.board.check_connectors import Connectors
 from agent.board.document import Document, Place, suggest
 from agent.board.names import TYPES, Resolved, resolve, split
+from agent.board.references import Profiles, References, fits
 from agent.board.spec import ActualFrom, BoardFile, ComponentSpec, TargetTo, VariableSpec
 from agent.board.units import conversion
 from agent.model import Component, DataType, parse, to_text
@@ -20,27 +22,19 @@ from drivers.modbus_plan import load as bus_load
 from drivers.modbus_plan import points_of as modbus_points
 from drivers.settings import (
     DeviceSettings,
+    EvdevReaderSettings,
     ModbusProfile,
     ModbusRtuSettings,
     ModbusTcpSettings,
-    P1Profile,
     P1Settings,
+    PilotUartSettings,
     Pins,
     ProfileDevice,
     PwmFan,
-    points_of,
+    SerialReaderSettings,
 )
-
-Profiles = Mapping[str, ModbusProfile | P1Profile]
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
-
-CONNECTOR_TYPES = (
-    *("cCCS1", "cCCS2", "cG105", "cTesla", "cType1", "cType2", "s309-1P-16A", "s309-1P-32A", "s309-3P-16A"),
-    *("s309-3P-32A", "sBS1361", "sCEE-7-7", "sType2", "sType3", "Other1PhMax16A", "Other1PhOver16A", "Other3Ph"),
-    *("Pan", "wInductive", "wResonant", "Undetermined", "Unknown", "cGBT", "cChaoJi", "OppCharge"),
-)
-"""ConnectorEnumType, and what ConnectorType may be besides (part 2 §2.13.4)."""
 
 
 def check(
@@ -48,56 +42,26 @@ def check(
 ) -> list[str]:
     """Note every mistake in `document`; returns notes on what is allowed but worth saying."""
     notes: list[str] = []
-    _numbering(document, file)
     _names(document, file, devices)
     _buses(document, file)
     _devices(document, file, devices, profiles)
     _load(document, file, devices, profiles, notes)
-    points = {
-        name: points_of(device, profiles)
-        for name, device in devices.items()
-        if not isinstance(device, ProfileDevice) or _fits(device, file, profiles)
-    }
-    _Components(document, file, devices, points, profiles, notes).check()
-    _unused(file, devices, notes)
+    references = References(document, file, devices, profiles)
+    connectors = Connectors(document, file, devices, profiles, references, notes)
+    connectors.check()
+    _Components(document, file, references, connectors, notes).check()
+    _unused(file, devices, connectors.sources, notes)
     return notes
 
 
-def _unused(file: BoardFile, devices: Mapping[str, DeviceSettings], notes: list[str]) -> None:
+def _unused(file: BoardFile, devices: Mapping[str, DeviceSettings], wired: Iterable[str], notes: list[str]) -> None:
     variables = [spec for component in file.components for spec in component.variables.values()]
     sources = [spec.actual.source for spec in variables if spec.actual is not None]
     sources += [spec.target.to for spec in variables if spec.target is not None]
-    used = {source.partition(".")[0] for source in sources}
+    used = {source.partition(".")[0] for source in (*sources, *wired)}
     notes += [f"device {name}: no variable uses it" for name in devices if name not in used]
     on = {device.bus for device in devices.values()}
     notes += [f"bus {name}: no device is on it" for name in file.buses if name not in on]
-
-
-def _gapless(document: Document, place: Place, ids: Iterable[int], what: str, rule: str) -> None:
-    found = sorted(ids)
-    wanted = list(range(1, len(found) + 1))
-    for have, want in zip(found, wanted, strict=True):
-        if have != want:
-            expected = f"expected {what} {want}: ids are 1..{len(found)} without gaps (part 1 §{rule})"
-            document.mistake((*place, have), f"{what} {have}", expected, key=True)
-            return
-
-
-def _numbering(document: Document, file: BoardFile) -> None:
-    _gapless(document, ("evses",), file.evses, "EVSE", "7.1")
-    for number, evse in file.evses.items():
-        place = ("evses", number, "connectors")
-        if not evse.connectors:
-            document.mistake(place, f"EVSE {number} without connectors", "give it connector 1 (part 1 §7.2)")
-        _gapless(document, place, evse.connectors, "connector", "7.2")
-        if evse.min_current > evse.max_current:
-            found = f"min_current {evse.min_current:g}"
-            document.mistake(("evses", number, "min_current"), found, f"expected at most {evse.max_current:g}")
-        for one, connector in evse.connectors.items():
-            if connector.type not in CONNECTOR_TYPES:
-                document.mistake(
-                    (*place, one, "type"), f"found {connector.type!r}", suggest(connector.type, CONNECTOR_TYPES)
-                )
 
 
 def _names(document: Document, file: BoardFile, devices: Mapping[str, DeviceSettings]) -> None:
@@ -108,13 +72,19 @@ def _names(document: Document, file: BoardFile, devices: Mapping[str, DeviceSett
                 document.mistake((part, name), f"found {name!r}", expected, key=True)
 
 
+_ALONE = {"dsmr-p1": "meter", "serial-reader": "reader", "evdev-reader": "reader", "pilot-uart": "controller"}
+"""What is the only device on its bus, by the bus's driver."""
+
+_PORTS = ModbusRtuSettings | P1Settings | SerialReaderSettings | EvdevReaderSettings | PilotUartSettings
+
+
 def _buses(document: Document, file: BoardFile) -> None:
     """One wire has one owner: no two buses on the same port or the same address."""
     owners: dict[str, str] = {}
     for name, bus in file.buses.items():
         if isinstance(bus, ModbusTcpSettings):
             end, field = f"{bus.host}:{bus.port}", "host"
-        elif isinstance(bus, ModbusRtuSettings | P1Settings):
+        elif isinstance(bus, _PORTS):
             end, field = bus.port, "port"
         else:
             continue
@@ -124,22 +94,22 @@ def _buses(document: Document, file: BoardFile) -> None:
         owners[end] = name
 
 
-def _fits(device: ProfileDevice, file: BoardFile, profiles: Profiles) -> bool:
-    """Whether the device's profile is there, and is one for the device's bus."""
-    profile = profiles.get(device.profile)
-    return profile is not None and (profile.kind == "p1") == (file.buses[device.bus].driver == "dsmr-p1")
-
-
 def _devices(document: Document, file: BoardFile, devices: Mapping[str, DeviceSettings], profiles: Profiles) -> None:
     units: dict[tuple[str, int], str] = {}
     pins: dict[tuple[str, int], str] = {}
-    meters: dict[str, str] = {}
+    alone: dict[str, str] = {}
     for name, device in devices.items():
         place = ("devices", name)
+        what = _ALONE.get(file.buses[device.bus].driver)
+        if what is not None:
+            if device.bus in alone:
+                found = f"a second {what} on bus {device.bus!r}, beside {alone[device.bus]!r}"
+                document.mistake(place, found, f"give each {what} a bus of its own", key=True)
+            alone[device.bus] = name
         if isinstance(device, ProfileDevice):
             profile = profiles.get(device.profile)
             bus = file.buses[device.bus]
-            if profile is not None and not _fits(device, file, profiles):
+            if profile is not None and not fits(device, file, profiles):
                 found = f"profile {device.profile!r} is for {profile.kind}"
                 document.mistake((*place, "profile"), found, f"bus {device.bus!r} is {bus.driver}")
             if bus.driver == "dsmr-p1":
@@ -147,10 +117,6 @@ def _devices(document: Document, file: BoardFile, devices: Mapping[str, DeviceSe
                     document.mistake(
                         (*place, "unit"), f"unit {device.unit} on a P1 port", "remove it: there is one meter"
                     )
-                if device.bus in meters:
-                    found = f"a second meter on bus {device.bus!r}, beside {meters[device.bus]!r}"
-                    document.mistake(place, found, "give each meter a bus of its own", key=True)
-                meters[device.bus] = name
                 continue
             if device.unit is None:
                 document.mistake(place, "'unit' is missing", "add `unit: …`, the Modbus unit id", key=True)
@@ -226,22 +192,18 @@ class _Components:
         self,
         document: Document,
         file: BoardFile,
-        devices: Mapping[str, DeviceSettings],
-        points: Mapping[str, Mapping[str, PointInfo]],
-        profiles: Profiles,
+        references: References,
+        connectors: Connectors,
         notes: list[str],
     ) -> None:
         self._document = document
         self._file = file
-        self._devices = devices
-        self._points = points
-        self._profiles = profiles
+        self._references = references
+        self._connectors = connectors
         self._notes = notes
         self._seen: set[tuple[object, ...]] = set()
         self._components: set[ComponentKey] = set()
-        self._driven: dict[str, str] = {}
-        written = document.data.get("devices")
-        self._written = set(written) if isinstance(written, dict) else set()
+        self._driven = dict(connectors.driven)
 
     def check(self) -> None:
         for i, component in enumerate(self._file.components):
@@ -312,6 +274,9 @@ class _Components:
             self._wrong(place, f"{key} a second time on this component", "give each variable once", key=True)
         self._seen.add(address)
         resolved = resolve(component.name, name, spec.type, spec.unit)
+        wired = self._connectors.wired.get(address)
+        if wired is not None:
+            self._wrong(place, f"{key} is what {wired} measures already", "remove it here", key=True)
         self._type(place, component, spec, resolved)
         self._source(place, key, spec)
         if spec.limits is not None and spec.limits[0] > spec.limits[1]:
@@ -368,21 +333,8 @@ class _Components:
         except BadFormat as problem:
             self._wrong((*place, "value"), f"found {spec.value!r}", str(problem))
 
-    def _point(self, place: Place, text: str) -> PointInfo | None:
-        device, dot, point = text.partition(".")
-        if not dot:
-            self._wrong(place, f"found {text!r}", "expected DEVICE.POINT")
-        elif device not in self._points:
-            if device not in self._written:
-                self._wrong(place, f"no device {device!r}", suggest(device, self._points))
-        elif point not in self._points[device]:
-            self._wrong(place, f"device {device!r} has no point {point!r}", suggest(point, self._points[device]))
-        else:
-            return self._points[device][point]
-        return None
-
     def _actual(self, place: Place, actual: ActualFrom, resolved: Resolved) -> None:
-        info = self._point((*place, "from"), actual.source)
+        info = self._references.point((*place, "from"), actual.source)
         if info is None:
             return
         if not info.readable:
@@ -397,11 +349,7 @@ class _Components:
         elif resolved.unit is not None and info.unit and conversion(info.unit, resolved.unit) is None:
             found = f"{actual.source} is in {info.unit}"
             self._wrong((*place, "from"), found, f"{resolved.name} is in {resolved.unit}, which it cannot become")
-        period = self._period(actual.source)
-        if period is not None and actual.max_age < period:
-            found = f"max_age {actual.max_age:g}s"
-            expected = f"{actual.source} is read each {period:g}s: expected at least that, better twice"
-            self._wrong((*place, "max_age"), found, expected)
+        self._references.age(place, actual.source, actual.max_age)
 
     def _kind(self, place: Place, source: str, info: PointInfo, resolved: Resolved) -> None:
         fitting = {
@@ -412,19 +360,8 @@ class _Components:
         if resolved.data_type is not None and resolved.data_type not in fitting[info.kind]:
             self._wrong(place, f"{source} is a {info.kind}", f"{resolved.name} is a {resolved.data_type}")
 
-    def _period(self, source: str) -> float | None:
-        device_name, _, point = source.partition(".")
-        device = self._devices[device_name]
-        if isinstance(device, ProfileDevice):
-            profile = self._profiles[device.profile]
-            if isinstance(profile, ModbusProfile):
-                return profile.points[point].poll or device.poll or profile.poll
-            return None
-        bus = self._file.buses[device.bus]
-        return bus.poll if bus.driver == "sysfs" else None
-
     def _target(self, place: Place, spec: VariableSpec, target: TargetTo, resolved: Resolved) -> None:
-        info = self._point((*place, "to"), target.to)
+        info = self._references.point((*place, "to"), target.to)
         if info is not None and not info.writable:
             self._wrong((*place, "to"), f"{target.to} can only be read", "write another point")
         if target.to in self._driven:

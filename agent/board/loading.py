@@ -29,6 +29,7 @@ from agent.board.spec import (
 from drivers.settings import (
     BusSettings,
     DeviceSettings,
+    EvdevReaderSettings,
     GpioSettings,
     InputPin,
     ModbusIdentity,
@@ -40,10 +41,14 @@ from drivers.settings import (
     P1Point,
     P1Profile,
     P1Settings,
+    PilotUart,
+    PilotUartSettings,
     Pins,
     Profile,
     ProfileDevice,
     PwmFan,
+    Reader,
+    SerialReaderSettings,
     Strict,
     Sysfs,
     SysfsPoint,
@@ -56,6 +61,9 @@ _DEVICE_OF: dict[str, dict[str | None, type[Strict]]] = {
     "dsmr-p1": {None: ProfileDevice},
     "gpio": {"pwm-fan": PwmFan, "pins": Pins},
     "sysfs": {"files": Sysfs},
+    "serial-reader": {"reader": Reader},
+    "evdev-reader": {"reader": Reader},
+    "pilot-uart": {"pilot-uart": PilotUart},
 }
 """Which settings a device has, by its bus's driver and its `kind`."""
 
@@ -155,6 +163,9 @@ _BUS_MODELS: dict[str, type[Strict]] = {
     "dsmr-p1": P1Settings,
     "gpio": GpioSettings,
     "sysfs": SysfsSettings,
+    "serial-reader": SerialReaderSettings,
+    "evdev-reader": EvdevReaderSettings,
+    "pilot-uart": PilotUartSettings,
 }
 
 

@@ -1,21 +1,25 @@
 """What a board file may say of the station and its components, and the `Board` that comes of it."""
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator
 
+from agent.model import DataType
 from drivers.settings import (
     BusSettings,
     DeviceSettings,
     Duration,
     ModbusProfile,
     P1Profile,
+    PilotUart,
     Pins,
     PositiveDuration,
     ProfileDevice,
     PwmFan,
+    Reader,
     Strict,
     Sysfs,
 )
@@ -39,13 +43,66 @@ class StationInfo(Strict):
 
 
 class Connector(Strict):
-    """One connector; `type` is one of ConnectorEnumType (part 2), such as sType2 (socket) or cType2 (fixed cable)."""
+    """One connector; `type` is one of ConnectorEnumType (part 2), such as sType2 (socket) or cType2 (fixed cable).
+
+    `controller` is the device that holds the pilot, its points named as in `ROLES`; `hardware` says role by role
+    which DEVICE.POINT it is, for what another device does or another name is used for.
+    """
 
     type: str = Field(min_length=1, max_length=20)
+    controller: str | None = None
+    hardware: dict[str, str] = {}
+    max_age: PositiveDuration = 3.0
+    """Past this age what the controller told no longer counts, and nothing is energised."""
 
     @property
     def is_socket(self) -> bool:
         return self.type.startswith("s")
+
+    def points(self, has: Container[str]) -> dict[str, str]:
+        """Role → DEVICE.POINT: what `hardware` says, else the point of that name that the controller `has`.
+
+        Of a fixed cable, what a controller has for a socket's lock and plug does not count.
+        """
+        roles = [role for role in ROLES if role in has and (self.is_socket or role not in SOCKET_ROLES)]
+        return {role: f"{self.controller}.{role}" for role in roles} | self.hardware
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What a point of a connector's hardware is for: `kind` and `unit` of the point, and whether it is written."""
+
+    kind: Literal["number", "boolean", "text"]
+    written: bool
+    unit: str = ""
+
+
+ROLES: dict[str, Role] = {
+    # read
+    "pilot": Role("text", written=False),  # IEC 61851-1: A, B, C, D, E or F
+    "plugged": Role("boolean", written=False),  # a plug is in the socket, or the fixed cable is in a car
+    "cable_current": Role("number", written=False, unit="A"),  # what the plug's proximity resistor allows
+    "contactor_closed": Role("boolean", written=False),  # feedback by an auxiliary contact
+    "locked": Role("boolean", written=False),  # feedback of the plug retention lock
+    "fault": Role("number", written=False),  # the controller's own error code, 0 for none
+    # written
+    "offered_current": Role("number", written=True, unit="A"),  # by the pilot's duty; 0: no duty, no charging
+    "enable": Role("boolean", written=True),  # the contactor may close (in state C or D), or must be open
+    "lock": Role("boolean", written=True),  # the plug retention lock
+}
+"""What a connector's hardware may have; `pilot` and `offered_current` it must have, and `enable` to end a charge."""
+
+SOCKET_ROLES = ("cable_current", "lock", "locked")
+
+MEASURED: dict[str, tuple[str, str, DataType]] = {
+    "pilot": ("CPPWMController", "State", DataType.STRING),
+    "plugged": ("Connector", "Plugged", DataType.BOOLEAN),
+    "cable_current": ("Connector", "CableCurrent", DataType.DECIMAL),
+    "contactor_closed": ("PowerContactor", "Active", DataType.BOOLEAN),
+    "locked": ("ConnectorPlugRetentionLock", "Active", DataType.BOOLEAN),
+    "fault": ("CPPWMController", "FaultCode", DataType.INTEGER),
+}
+"""Role that is read → the component and variable of the connector that say what was measured."""
 
 
 class Evse(Strict):
@@ -56,6 +113,10 @@ class Evse(Strict):
     min_current: float = Field(default=6.0, ge=0)
     max_current: float = Field(gt=0)
     connectors: dict[int, Connector]
+    on_power_loss: Literal["resume", "end"] = "resume"
+    """What becomes of a transaction that a power cut interrupted: it goes on, or it ends with PowerLoss."""
+    without_storage: Literal["refuse", "charge"] = "refuse"
+    """What becomes of a new driver while nothing can be written to the disk. A charge that runs goes on."""
 
     @property
     def max_power(self) -> float:
@@ -122,7 +183,7 @@ class BoardFile(Strict):
     station: StationInfo
     evses: dict[int, Evse] = {}
     buses: dict[str, BusSettings] = {}
-    devices: dict[str, ProfileDevice | PwmFan | Pins | Sysfs] = {}
+    devices: dict[str, ProfileDevice | PwmFan | Pins | Sysfs | Reader | PilotUart] = {}
     components: tuple[ComponentSpec, ...] = ()
 
 

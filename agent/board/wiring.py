@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from agent.board.names import resolve, split
-from agent.board.spec import ActualFrom, Board, TargetTo, VariableSpec
+from agent.board.spec import MEASURED, ROLES, ActualFrom, Board, Connector, TargetTo, VariableSpec
 from agent.board.units import conversion
 from agent.model import (
     Attribute,
@@ -14,6 +14,7 @@ from agent.model import (
     DeviceModel,
     Mutability,
     Variable,
+    VariableName,
     parse,
     to_text,
 )
@@ -23,6 +24,7 @@ from drivers import PointInfo
 from drivers.settings import points_of
 
 _Key = tuple[ComponentKey, VariableKey]
+_Readings = dict[tuple[str, str], list["ReadingBinding"]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +55,34 @@ class TargetBinding:
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectorWiring:
+    """The hardware of one connector: what is measured of it, and where its commands go.
+
+    `inputs` has the variable of each role that is read, `outputs` the (device, point) of each that is written
+    (`agent.board.spec.ROLES`).
+    """
+
+    evse: int
+    connector: int
+    socket: bool
+    inputs: Mapping[str, Variable]
+    outputs: Mapping[str, tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
 class Wiring:
     """The Device Model of the hardware, and how it hangs on the wires."""
 
     model: DeviceModel
     readings: dict[tuple[str, str], tuple[ReadingBinding, ...]]
     targets: tuple[TargetBinding, ...]
+    connectors: tuple[ConnectorWiring, ...] = ()
+    """The connectors that have a controller."""
 
 
 def wire(board: Board) -> Wiring:
     """The Device Model of `board` as it comes from the factory, without controllers; no I/O."""
-    readings: dict[tuple[str, str], list[ReadingBinding]] = {}
+    readings: _Readings = {}
     targets: list[TargetBinding] = []
     # What part 2 asks of every station comes first; a board may measure what that only declares.
     variables = {(variable.component.key, variable.name.key): variable for variable in _infrastructure(board)}
@@ -80,10 +99,60 @@ def wire(board: Board) -> Wiring:
         if any(one.actual is not None or one.target is not None for one in spec.variables.values()):
             problem = Variable(component, PROBLEM, Characteristics(DataType.BOOLEAN), Attribute(value=False))
             variables.setdefault((component.key, PROBLEM.key), problem)
+    _evse_power(board, variables, readings)
+    connectors = tuple(_connectors(board, variables, readings))
     model = DeviceModel()
     for variable in variables.values():
         model.add(variable)
-    return Wiring(model, {source: tuple(group) for source, group in readings.items()}, tuple(targets))
+    return Wiring(model, {source: tuple(group) for source, group in readings.items()}, tuple(targets), connectors)
+
+
+def points_of_connector(board: Board, connector: Connector) -> dict[str, str]:
+    """Role → DEVICE.POINT of one connector: what `hardware` says, else the controller's point of that name."""
+    controller = connector.controller
+    return connector.points(() if controller is None else points_of(board.devices[controller], board.profiles))
+
+
+def _evse_power(board: Board, variables: Mapping[_Key, Variable], readings: _Readings) -> None:
+    """What an EVSE gives is what its own meter measures, where the board says nothing else of it."""
+    for number in board.evses:
+        meter = variables.get((Component("FiscalMetering", evse=number).key, VariableName("Power").key))
+        power = variables[Component("EVSE", evse=number).key, VariableName("Power").key]
+        said = power.max_age is not None or power.actual.value is not None
+        if meter is None or meter.max_age is None or said:
+            continue
+        power.max_age = meter.max_age
+        for (device, point), group in readings.items():
+            for binding in tuple(group):
+                if binding.variable is meter:
+                    factor, offset = _conversion(_point(board, f"{device}.{point}").unit, power.characteristics.unit)
+                    group.append(ReadingBinding(power, factor, offset, binding.invert))
+
+
+def _connectors(board: Board, variables: dict[_Key, Variable], readings: _Readings) -> Iterator[ConnectorWiring]:
+    """Bind each connector's hardware; what it measures joins `variables` and `readings`."""
+    for number, evse in board.evses.items():
+        for one, connector in evse.connectors.items():
+            points = points_of_connector(board, connector)
+            if not points:
+                continue
+            inputs: dict[str, Variable] = {}
+            outputs: dict[str, tuple[str, str]] = {}
+            for role, source in points.items():
+                device, _, point = source.partition(".")
+                if ROLES[role].written:
+                    outputs[role] = (device, point)
+                    continue
+                component, name, data_type = MEASURED[role]
+                place = Component(component, None, number, one)
+                characteristics = Characteristics(data_type, ROLES[role].unit or None)
+                inputs[role] = variable = Variable(place, name, characteristics, max_age=connector.max_age)
+                variables[place.key, variable.name.key] = variable
+                factor, offset = _conversion(_point(board, source).unit, ROLES[role].unit)
+                readings.setdefault((device, point), []).append(ReadingBinding(variable, factor, offset))
+                problem = Variable(place, PROBLEM, Characteristics(DataType.BOOLEAN), Attribute(value=False))
+                variables.setdefault((place.key, PROBLEM.key), problem)
+            yield ConnectorWiring(number, one, connector.is_socket, inputs, outputs)
 
 
 def _variable(

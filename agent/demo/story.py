@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from agent.demo.charging import charge
+
 FAN = {"name": "AirCoolingSystem"}
 SPEED = {"name": "FanSpeed"}
 METER = {"name": "FiscalMetering", "evse": {"id": 1}}
@@ -286,4 +288,5 @@ ACTS = (
     Act("a meter is cut off: Problem, and back by itself", unplug_meter),
     Act("the line to the CSMS is cut: events wait, then arrive in order", cut_line),
     Act("the power is cut: the Target is still there", cut_power),
+    Act("a car charges, and a power cut in the middle loses nothing", charge),
 )

@@ -1,18 +1,21 @@
-"""Functional block G: StatusNotification of connectors (G01) and Heartbeat (G02)."""
+"""Functional block G: StatusNotification of connectors (G01), Heartbeat (G02) and ChangeAvailability (G03, G04)."""
 
 import logging
 from collections.abc import Callable
 from datetime import datetime
 
 from agent.ocpp.calls import Call, Result, Unanswered
+from agent.ocpp.handling import Context, Reply, status_info
 from agent.ocpp.host import Host
 from agent.ocpp.messages.availability import (
+    ChangeAvailabilityRequest,
+    ChangeAvailabilityResponse,
     ConnectorStatus,
     HeartbeatRequest,
     HeartbeatResponse,
     StatusNotificationRequest,
 )
-from agent.ocpp.rpc import CallFailed, CallResult
+from agent.ocpp.rpc import CallFailed, CallReceived, CallResult
 from agent.ocpp.variables import HEARTBEAT_INTERVAL, Settings
 
 log = logging.getLogger(__name__)
@@ -121,3 +124,21 @@ class Heartbeats:
     def _done(self, result: Result, _now: float) -> None:
         if isinstance(result, CallResult) and isinstance(result.response, HeartbeatResponse):
             self._take_time(result.response.current_time)
+
+
+async def change_availability(context: Context, call: CallReceived) -> Reply:
+    """G03, G04."""
+    request = call.request
+    assert isinstance(request, ChangeAvailabilityRequest)
+    charging = context.host.charging
+    if charging is None:
+        return Reply(ChangeAvailabilityResponse(status="Rejected"))
+    evse = None if request.evse is None else request.evse.id
+    connector = None if request.evse is None else request.evse.connector_id
+    places = {(state.evse, state.connector) for state in context.host.connectors()}
+    if evse is not None and not any(place[0] == evse for place in places):
+        return Reply(ChangeAvailabilityResponse(status="Rejected", status_info=status_info("UnknownEvse")))
+    if connector is not None and (evse, connector) not in places:
+        return Reply(ChangeAvailabilityResponse(status="Rejected", status_info=status_info("UnknownConnectorId")))
+    status = await charging.change_availability(evse, connector, request.operational_status == "Operative")
+    return Reply(ChangeAvailabilityResponse(status=status))  # type: ignore[arg-type]

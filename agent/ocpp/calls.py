@@ -13,6 +13,8 @@ class Unanswered:
     """No answer came: in time, or before the connection was lost. The CSMS may or may not have seen the CALL."""
 
     reason: str
+    timed_out: bool = False
+    """Whether it stayed out while the line stood (E13)."""
 
 
 Result = CallResult | CallFailed | Unanswered

@@ -2,7 +2,15 @@
 
 from collections.abc import Mapping
 
-from agent.ocpp import provisioning, remote_control
+from agent.ocpp import (
+    authorization,
+    availability,
+    local_list,
+    provisioning,
+    remote_control,
+    reservation,
+    transactions,
+)
 from agent.ocpp.handling import Handler
 
 HANDLERS: Mapping[str, Handler] = {
@@ -12,4 +20,14 @@ HANDLERS: Mapping[str, Handler] = {
     "GetReport": provisioning.get_report,
     "Reset": provisioning.reset,
     "TriggerMessage": remote_control.trigger_message,
+    "ClearCache": authorization.clear_cache,
+    "SendLocalList": local_list.send_local_list,
+    "GetLocalListVersion": local_list.get_local_list_version,
+    "GetTransactionStatus": transactions.get_transaction_status,
+    "RequestStartTransaction": remote_control.request_start_transaction,
+    "RequestStopTransaction": remote_control.request_stop_transaction,
+    "UnlockConnector": remote_control.unlock_connector,
+    "ChangeAvailability": availability.change_availability,
+    "ReserveNow": reservation.reserve_now,
+    "CancelReservation": reservation.cancel_reservation,
 }

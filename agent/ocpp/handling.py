@@ -6,7 +6,7 @@ from typing import Protocol
 
 from agent.model import Component, VariableName
 from agent.ocpp.host import Host
-from agent.ocpp.messages import Response
+from agent.ocpp.messages import Request, Response
 from agent.ocpp.messages.base import ComponentType, StatusInfoType, VariableType
 from agent.ocpp.messages.remote_control import TriggerMessageRequest
 from agent.ocpp.reports import Reports
@@ -34,12 +34,25 @@ class Reply:
 class Triggers(Protocol):
     """Who sends messages that the CSMS asks for."""
 
+    @property
+    def accepted(self) -> bool:
+        """Whether the CSMS has accepted the station since its start."""
+        ...
+
     def may_trigger(self, request: TriggerMessageRequest) -> bool:
         """Whether the message can be sent now."""
         ...
 
     def trigger(self, request: TriggerMessageRequest) -> None:
         """Send it."""
+        ...
+
+    def send(self, request: Request) -> None:
+        """Send `request` as soon as the line is free, once."""
+        ...
+
+    def transaction_messages(self, transaction_id: str | None) -> bool:
+        """Whether TransactionEvents wait for an answer: of that transaction, or of any (E14)."""
         ...
 
 

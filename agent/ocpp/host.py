@@ -1,13 +1,16 @@
 """What the OCPP side needs from the rest of the station: one small protocol, which `agent.station` fulfils."""
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from agent.clock import Clock
+from agent.evse.records import IdToken, IdTokenInfo, MeterValue
+from agent.evse.reservations import Reservation
 from agent.model import AttributeType, DeviceModel, Outcome, Variable
+from agent.store import Change
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,101 @@ class ConnectorState:
     status: str
 
 
+@dataclass(frozen=True, slots=True)
+class RemoteStart:
+    """What RequestStartTransaction asks for (F01, F02)."""
+
+    remote_start_id: int
+    id_token: IdToken
+    group: IdToken | None = None
+    evse: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StartAnswer:
+    """The answer to a `RemoteStart`: `status` is Accepted or Rejected; `then` is to be called after the response."""
+
+    status: str
+    reason_code: str = ""
+    info: str = ""
+    transaction_id: str | None = None
+    """Of the transaction that runs already, not yet authorized (F01.FR.13)."""
+    then: Callable[[], None] | None = None
+
+
+class Charging(Protocol):
+    """The EVSEs, as the OCPP side sees them: what the CSMS may ask of them, and what its answers mean to them.
+
+    Every method that answers with a status gives it in the words of that message's status enumeration.
+    """
+
+    def request_start(self, request: RemoteStart) -> StartAnswer:
+        """F01, F02."""
+        ...
+
+    def request_stop(self, transaction_id: str) -> StartAnswer:
+        """F03: Accepted where that transaction is active; it is stopped by `then`."""
+        ...
+
+    def ongoing(self, transaction_id: str) -> bool:
+        """Whether that transaction has not ended yet (E14)."""
+        ...
+
+    async def unlock(self, evse: int, connector: int) -> str:
+        """F05: Unlocked, UnlockFailed, OngoingAuthorizedTransaction or UnknownConnector."""
+        ...
+
+    async def change_availability(self, evse: int | None, connector: int | None, operative: bool) -> str:
+        """G03, G04: Accepted, Rejected or Scheduled."""
+        ...
+
+    async def reserve(self, reservation: Reservation) -> str:
+        """H01: Accepted, Faulted, Occupied, Rejected or Unavailable."""
+        ...
+
+    async def cancel_reservation(self, reservation_id: int) -> bool:
+        """H02: whether there was one."""
+        ...
+
+    async def clear_cache(self) -> bool:
+        """C11: whether the cache was emptied."""
+        ...
+
+    async def list_version(self) -> int:
+        """D02: 0 without a list."""
+        ...
+
+    async def send_list(
+        self, version: int, *, full: bool, entries: Sequence[tuple[IdToken, IdTokenInfo | None]], size: int
+    ) -> str:
+        """D01: Accepted, Failed or VersionMismatch; an entry without info is to be removed (Differential)."""
+        ...
+
+    def transaction_answered(self, transaction_id: str, token: IdToken | None, info: IdTokenInfo | None) -> None:
+        """The CSMS answered a TransactionEvent that named `token`; `info` is what it says of it (E05, C10)."""
+        ...
+
+    def trigger_transactions(self, evse: int | None) -> bool:
+        """F06.FR.07: send a TransactionEvent of each transaction (of that EVSE); False where there is none."""
+        ...
+
+    def trigger_meter_values(self, evse: int | None) -> Sequence[tuple[int, MeterValue]]:
+        """F06.FR.06: (EVSE id, values) to be sent now."""
+        ...
+
+    def online(self, online: bool) -> None:
+        """The CSMS can be reached and has accepted the station, or no more."""
+        ...
+
+    def may_reset(self, evse: int | None, on_idle: bool) -> str:
+        """B11, B12: Accepted, Scheduled (after the transactions that run) or Rejected."""
+        ...
+
+    def reset(self, evse: int | None, on_idle: bool) -> None:
+        """After the response: end transactions (Immediate) or wait for their end (OnIdle), then restart."""
+        ...
+
+
 class CorrectableClock(Clock, Protocol):
     """The station's clock, which takes the CSMS's time."""
 
@@ -58,12 +156,20 @@ class MessageStore(Protocol):
         """What still waits, oldest first: (number, action, payload)."""
         ...
 
+    def kept(self, room: str) -> dict[str, str]:
+        """What `room` keeps: key → value."""
+        ...
+
     async def add_message(self, action: str, payload: str) -> int:
         """Keep a message; returns its number once it is on disk."""
         ...
 
     async def remove_message(self, number: int) -> None:
         """Forget a message."""
+        ...
+
+    async def keep(self, changes: Iterable[Change], messages: Sequence[tuple[str, str]] = ()) -> list[int]:
+        """Make `changes` and keep `messages` in one commit; returns the messages' numbers. Raises StoreError."""
         ...
 
 
@@ -82,7 +188,17 @@ class Host(Protocol):
     def store(self) -> MessageStore: ...
 
     @property
+    def charging(self) -> Charging | None:
+        """The EVSEs; None for what charges no cars (part 1 §6)."""
+        ...
+
+    @property
     def boot_info(self) -> BootInfo: ...
+
+    @property
+    def computer(self) -> str:
+        """What tells this start of the computer from every other; "" where that is not known."""
+        ...
 
     @property
     def boot_reason(self) -> str:

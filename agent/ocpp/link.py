@@ -18,6 +18,8 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.frames import CloseCode
 from websockets.typing import Subprotocol
 
+from agent.evse.records import IdToken, IdTokenInfo
+from agent.ocpp.authorization import NotAnswered
 from agent.ocpp.handlers import HANDLERS
 from agent.ocpp.handling import CallRefused, Context, Reply
 from agent.ocpp.host import ConnectionProfile, Host
@@ -25,6 +27,7 @@ from agent.ocpp.messages import Request
 from agent.ocpp.outbox import Outbox
 from agent.ocpp.rpc import CallReceived, ErrorCode
 from agent.ocpp.session import BackOff, Random, Session
+from agent.ocpp.transaction_queue import TransactionQueue
 from agent.ocpp.variables import HEARTBEAT_INTERVAL, MESSAGE_TIMEOUT, PING_INTERVAL, Settings
 
 log = logging.getLogger(__name__)
@@ -88,7 +91,16 @@ class CsmsLink:
         self._ping_now = asyncio.Event()
         self._leave = asyncio.Event()
         self._outbox = Outbox(host.store, self._wake.set)
-        self.session = Session(host, self._settings, self._outbox, random)
+        clock = host.clock
+        self.transactions = TransactionQueue(
+            host.store,
+            self._settings,
+            self._wake.set,
+            self._transaction_answered,
+            boot=host.computer,
+            ahead=clock.now().timestamp() - clock.monotonic(),
+        )
+        self.session = Session(host, self._settings, self._outbox, random, self.transactions)
         self._context = Context(host, self._settings, self.session.reports, self.session)
         self._calls: asyncio.Queue[tuple[ClientConnection, CallReceived]] = asyncio.Queue(MAX_WAITING)
         self._socket: ClientConnection | None = None
@@ -122,6 +134,22 @@ class CsmsLink:
         """Put a message, such as a NotifyEvent, into the durable outbox."""
         self._outbox.post(request)
 
+    async def authorize(self, token: IdToken) -> IdTokenInfo:
+        """Ask the CSMS whether `token` may charge (C01.FR.01). Raises NotAnswered."""
+        if not (self.connected and self.accepted):
+            raise NotAnswered("the station is offline")
+        answer = self.session.questions.ask(token)
+        self._wake.set()
+        try:
+            async with asyncio.timeout(self._settings.integer(MESSAGE_TIMEOUT)):
+                return await answer
+        except TimeoutError:
+            raise NotAnswered("no answer in time") from None
+
+    def _transaction_answered(self, transaction: str, token: IdToken | None, info: IdTokenInfo | None) -> None:
+        if self._host.charging is not None:
+            self._host.charging.transaction_answered(transaction, token, info)
+
     def reconnect(self) -> None:
         """Leave the present connection for a new one, with the host's profile as it is then."""
         self._leave.set()
@@ -130,10 +158,13 @@ class CsmsLink:
 
     async def run(self) -> None:
         """Be connected, and connect again, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._outbox.run())
-            group.create_task(self._handle())
-            group.create_task(self._stay_connected())
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._outbox.run())
+                group.create_task(self._handle())
+                group.create_task(self._stay_connected())
+        finally:
+            await self.transactions.settle()  # what was answered is not sent again by the next process
 
     async def _stay_connected(self) -> None:
         back_off = BackOff(self._settings, self._random)

@@ -51,7 +51,11 @@ class Outbox:
         self._store = store
         self._wake = wake
         self._capacity = capacity
-        self._ready = deque(_Message(action, payload, number) for number, action, payload in store.messages())
+        self._ready = deque(
+            _Message(action, payload, number)
+            for number, action, payload in store.messages()
+            if action != "TransactionEvent"  # those have their own queue
+        )
         self._unsaved: deque[_Message] = deque()
         self._answered: deque[int] = deque()
         self._work = asyncio.Event()

@@ -20,6 +20,7 @@ from agent.ocpp.messages.provisioning import (
     ResetRequest,
     ResetResponse,
     ResetStatus,
+    ResetType,
     SetVariableDataType,
     SetVariableResultType,
     SetVariablesRequest,
@@ -168,13 +169,27 @@ def _start(context: Context, stream: Iterator[str] | None) -> Callable[[], None]
 
 
 async def reset(context: Context, call: CallReceived) -> Reply:
-    """B11: without a transaction, OnIdle is now. An EVSE alone cannot be reset (B11.FR.09)."""
+    """B11, B12. What charges no cars resets at once, and as a whole (B11.FR.09)."""
     request = call.request
     assert isinstance(request, ResetRequest)
-    if request.evse_id is not None:
-        info = status_info("UnsupportedParam", "a single EVSE cannot be reset (AllowReset)")
-        return Reply(ResetResponse(status=ResetStatus.REJECTED, status_info=info))
-    return Reply(
-        ResetResponse(status=ResetStatus.ACCEPTED),
-        lambda: context.host.request_reset(BootReason.REMOTE_RESET.value),
-    )
+    charging, evse = context.host.charging, request.evse_id
+    if charging is None:
+        if evse is not None:
+            return _no_reset("UnsupportedParam", _WHOLE)
+        then = context.host.request_reset
+        return Reply(ResetResponse(status=ResetStatus.ACCEPTED), lambda: then(BootReason.REMOTE_RESET.value))
+    if evse is not None and evse not in {state.evse for state in context.host.connectors()}:
+        return _no_reset("UnknownEvse", "")
+    # With a transaction OnIdle waits for its end, and Immediate ends it (B12).
+    on_idle = request.type is ResetType.ON_IDLE
+    status = ResetStatus(charging.may_reset(evse, on_idle))
+    if status is ResetStatus.REJECTED:
+        return _no_reset("", "") if evse is None else _no_reset("UnsupportedParam", _WHOLE)
+    return Reply(ResetResponse(status=status), lambda: charging.reset(evse, on_idle))
+
+
+_WHOLE = "a single EVSE cannot be reset (AllowReset)"
+
+
+def _no_reset(code: str, why: str) -> Reply:
+    return Reply(ResetResponse(status=ResetStatus.REJECTED, status_info=status_info(code, why)))

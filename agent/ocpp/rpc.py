@@ -58,6 +58,7 @@ VIOLATIONS: dict[str, ErrorCode] = {
     "finite_number": ErrorCode.PROPERTY_CONSTRAINT_VIOLATION,
     "greater_than_equal": ErrorCode.PROPERTY_CONSTRAINT_VIOLATION,
     "less_than": ErrorCode.PROPERTY_CONSTRAINT_VIOLATION,
+    "literal_error": ErrorCode.PROPERTY_CONSTRAINT_VIOLATION,
     "string_too_long": ErrorCode.PROPERTY_CONSTRAINT_VIOLATION,
     "value_error": ErrorCode.PROPERTY_CONSTRAINT_VIOLATION,
     "bool_type": ErrorCode.TYPE_CONSTRAINT_VIOLATION,
@@ -358,7 +359,7 @@ def _violation(error: ErrorDetails) -> _Violation:
     # Names the field and what was expected of it, never its value, which may be a secret.
     path = ".".join(str(part)[:MAX_ID] for part in error["loc"])
     kind = error["type"]
-    if kind == "enum" and not isinstance(error["input"], str):
+    if kind in ("enum", "literal_error") and not isinstance(error["input"], str):
         return _Violation(ErrorCode.TYPE_CONSTRAINT_VIOLATION, f"{path}: Input should be a valid string")
     return _Violation(VIOLATIONS.get(kind, ErrorCode.FORMAT_VIOLATION), f"{path}: {error['msg']}")
 

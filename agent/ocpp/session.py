@@ -11,10 +11,12 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
 
+from agent.ocpp.authorization import Questions
 from agent.ocpp.availability import Heartbeats, Statuses
 from agent.ocpp.calls import Call, Result, Source, Unanswered
 from agent.ocpp.handling import Reply
 from agent.ocpp.host import Host
+from agent.ocpp.messages import Request
 from agent.ocpp.messages.provisioning import (
     BootNotificationRequest,
     BootNotificationResponse,
@@ -26,6 +28,7 @@ from agent.ocpp.messages.remote_control import MessageTrigger, TriggerMessageReq
 from agent.ocpp.outbox import Outbox
 from agent.ocpp.reports import Reports
 from agent.ocpp.rpc import Answer, CallFailed, CallReceived, CallResult, ErrorCode, Ignored, Rpc
+from agent.ocpp.transaction_queue import TransactionQueue
 from agent.ocpp.variables import (
     BACK_OFF_MINIMUM,
     BACK_OFF_RANDOM,
@@ -58,6 +61,8 @@ class Kind(StrEnum):
     TRIGGERED = "triggered"
     STATUS = "status"
     HEARTBEAT = "heartbeat"
+    AUTHORIZE = "authorize"
+    TRANSACTION = "transaction"
     OUTBOX = "outbox"
     REPORT = "report"
 
@@ -66,12 +71,20 @@ SENDABLE: Mapping[RegistrationStatus | None, tuple[Kind, ...]] = {
     None: (Kind.BOOT,),  # B01.FR.08
     RegistrationStatus.PENDING: (Kind.BOOT, Kind.TRIGGERED, Kind.REPORT),  # B02.FR.02
     RegistrationStatus.REJECTED: (Kind.BOOT,),  # B03.FR.02
-    RegistrationStatus.ACCEPTED: (Kind.TRIGGERED, Kind.STATUS, Kind.HEARTBEAT, Kind.OUTBOX, Kind.REPORT),
+    RegistrationStatus.ACCEPTED: (
+        Kind.AUTHORIZE,  # somebody stands there and waits
+        Kind.TRIGGERED,
+        Kind.STATUS,
+        Kind.HEARTBEAT,
+        Kind.TRANSACTION,
+        Kind.OUTBOX,
+        Kind.REPORT,
+    ),
 }
 """What may be sent in which state of registration, first things first; None is before any answer."""
 
 BULK = (Kind.OUTBOX, Kind.REPORT)
-"""Kinds that can have many messages at once: they take turns."""
+"""Kinds that can have many messages at once: they take turns. TransactionEvents do not: they come before both."""
 
 
 class BackOff:
@@ -179,8 +192,13 @@ class Triggered:
 class Session:
     """What is sent when. `poll` gives the next CALL, `receive` takes what comes, `reply` answers the CSMS's CALLs."""
 
-    def __init__(self, host: Host, settings: Settings, outbox: Outbox, random: Random) -> None:
+    def __init__(
+        self, host: Host, settings: Settings, outbox: Outbox, random: Random, transactions: TransactionQueue
+    ) -> None:
         now = host.clock.monotonic()
+        self.questions = Questions()
+        self._transactions = transactions
+        self._clock_set = self._online = False
         self._host = host
         self._settings = settings
         self.boot = Boot(host, random, self._booted)
@@ -193,6 +211,8 @@ class Session:
             Kind.TRIGGERED: self._triggered,
             Kind.STATUS: self.statuses,
             Kind.HEARTBEAT: self._heartbeats,
+            Kind.AUTHORIZE: self.questions,
+            Kind.TRANSACTION: transactions,
             Kind.OUTBOX: outbox,
             Kind.REPORT: self.reports,
         }
@@ -227,11 +247,14 @@ class Session:
             if now - self._offline_since > self._settings.integer(OFFLINE_THRESHOLD):
                 self.statuses.tell_all()  # B04.FR.01; those that changed wait anyway (B04.FR.02)
             self._heartbeats.soon()
+            self._tell_online(True)
 
     def closed(self, now: float) -> None:
         """The connection is gone."""
         self._finish(Unanswered("the connection was lost"), now)
         self.reports.clear()
+        self.questions.clear("the connection was lost")
+        self._tell_online(False)
         self._rpc = None
         self._offline_since = now
 
@@ -246,7 +269,7 @@ class Session:
         if expired is not None:
             self.unanswered += 1
             log.warning("%s: no answer in time", expired.action)
-            self._finish(Unanswered("no answer in time"), now)
+            self._finish(Unanswered("no answer in time", timed_out=True), now)
         if self._call is not None:
             return None
         for kind in self._order():
@@ -326,10 +349,26 @@ class Session:
         if interval is not None and response.interval > 0:
             interval.update(response.interval)  # B01.FR.04, G02.FR.01
         self.statuses.tell_all()  # B01.FR.05
+        self._tell_online(True)
+
+    def _tell_online(self, online: bool) -> None:
+        """The CSMS can be asked and told, or no more."""
+        if online == self._online:
+            return
+        self._online = online
+        if online:
+            self._transactions.online()
+        else:
+            self._transactions.offline()
+        if self._host.charging is not None:
+            self._host.charging.online(online)
 
     def _take_time(self, utc: datetime) -> None:
         if self._settings.heartbeats_set_the_clock:
             moved = self._host.clock.correct(utc)
+            if not self._clock_set:
+                self._clock_set = True
+                self._transactions.clock_moved(moved)
             if abs(moved) >= 1.0:
                 log.info("the clock was moved by %+.1f s to the CSMS's time", moved)
 
@@ -351,3 +390,16 @@ class Session:
             case MessageTrigger.STATUS_NOTIFICATION if request.evse and request.evse.connector_id is not None:
                 place = (request.evse.id, request.evse.connector_id)
                 self._triggered.add(lambda _now: self.statuses.call(place))
+
+    def send(self, request: Request) -> None:
+        """Send `request` as soon as the line is free, once."""
+        self._triggered.add(lambda _now: Call.of(request, _heard))
+
+    def transaction_messages(self, transaction_id: str | None) -> bool:
+        """Whether TransactionEvents wait for an answer: of that transaction, or of any (E14)."""
+        return self._transactions.waits(transaction_id)
+
+
+def _heard(result: Result, _now: float) -> None:
+    if not isinstance(result, CallResult):
+        log.warning("a message that was asked for got no answer")

@@ -5,9 +5,12 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from drivers.bench.charger import Charger
+from drivers.bench.ev import EvSettings
+from drivers.bench.points import device_state, finite, point_state
 from drivers.bench.proxy import STATES
-from drivers.bench.refusals import Refusal, Unusable
-from drivers.bench.world import FAULTS, finite
+from drivers.bench.refusals import InTheWay, Refusal, Unusable
+from drivers.bench.world import FAULTS
 
 if TYPE_CHECKING:
     from drivers.bench.bench import Bench
@@ -17,6 +20,15 @@ _log = logging.getLogger(__name__)
 Body = Mapping[str, Any]
 Place = tuple[str, ...]
 Action = Callable[["Api", Place, Body], Awaitable[dict[str, Any]]]
+
+CABLES = (13, 20, 32, 63)
+"""A that a cable may carry (IEC 61851-1, annex B)."""
+
+TOKEN_TYPES = ("ISO14443", "ISO15693", "Central", "eMAID", "KeyCode", "Local", "MacAddress")
+"""IdTokenEnumType (part 2) as far as one can be held to a reader; the first is meant where none is said."""
+
+_EVSE = "/bench/evse/([^/]+)"
+_CONNECTOR = f"{_EVSE}/connector/([^/]+)"
 
 
 class Api:
@@ -92,6 +104,73 @@ class Api:
         one, two, three = (_watts("phases", phase) for phase in phases)
         return self.bench.world.set_grid(import_w, (one, two, three))
 
+    # --- at the EVSEs ----------------------------------------------------------------------------------------------
+
+    async def plug(self, place: Place, body: Body) -> dict[str, Any]:
+        charger = self._connector(place)
+        _only(body, "ev", "cable_current")
+        carries = body.get("cable_current")
+        if "cable_current" in body and carries not in CABLES:
+            raise Unusable(f"cable_current: expected one of {', '.join(map(str, CABLES))} (A)")
+        settings = None
+        if "ev" in body:
+            settings = EvSettings().changed(_object(body["ev"], "ev"))
+        charger.plug(settings, None if carries is None else float(carries))
+        return self._settled(charger)
+
+    async def unplug(self, place: Place, body: Body) -> dict[str, Any]:
+        charger = self._connector(place)
+        charger.unplug(_choice({"side": "station", **body}, "side", ("station", "ev")))
+        return self._settled(charger)
+
+    async def ev(self, place: Place, body: Body) -> dict[str, Any]:
+        charger = self._connector(place)
+        if not body:
+            raise Unusable("expected what the EV changes, such as ready, max_current or soc")
+        charger.change(body)
+        return self._settled(charger)
+
+    async def lock(self, place: Place, body: Body) -> dict[str, Any]:
+        charger = self._connector(place)
+        charger.need_lock()
+        charger.jammed = _flag(body, "jammed")
+        return self._settled(charger)
+
+    async def token(self, place: Place, body: Body) -> dict[str, Any]:
+        reader = self.bench.world.places.reader(_number(place[0]))
+        _only(body, "idToken", "type")
+        token, kind = body.get("idToken"), body.get("type", TOKEN_TYPES[0])
+        if not isinstance(token, str) or not 1 <= len(token) <= 255 or not token.isprintable():
+            raise Unusable("idToken: expected a text of 1 to 255 printable characters")
+        if not isinstance(kind, str) or kind not in TOKEN_TYPES:
+            raise Unusable(f"type: expected one of {', '.join(TOKEN_TYPES)}")
+        if not self.bench.world.powered:
+            raise InTheWay("the power is off: a reader without a supply reads nothing")
+        reader.swipe(token, kind)
+        self.bench.world.touched(reader.device)
+        return device_state(self.bench.world.device(reader.device))
+
+    async def stop_button(self, place: Place, body: Body) -> dict[str, Any]:
+        button = self.bench.world.places.button(_number(place[0]))
+        _only(body)
+        button.press()
+        self.bench.world.touched(button.contact.device)
+        return point_state(button.contact.point)
+
+    async def bay(self, place: Place, body: Body) -> dict[str, Any]:
+        bay = self.bench.world.places.bay(_number(place[0]))
+        bay.set(_flag(body, "occupied"))
+        self.bench.world.touched(bay.device)
+        return {"occupied": bay.on}
+
+    def _connector(self, place: Place) -> Charger:
+        return self.bench.world.places.connector(_number(place[0]), _number(place[1]))
+
+    def _settled(self, charger: Charger) -> dict[str, Any]:
+        """The connector as it is now that everybody has seen the change."""
+        self.bench.world.touched(None)
+        return charger.state()
+
 
 _ROUTES: list[tuple[re.Pattern[str], dict[str, Action]]] = [
     (re.compile("/bench"), {"GET": Api.world}),
@@ -102,6 +181,13 @@ _ROUTES: list[tuple[re.Pattern[str], dict[str, Action]]] = [
     (re.compile("/bench/device/([^/]+)/point/([^/]+)"), {"POST": Api.hold, "DELETE": Api.release}),
     (re.compile("/bench/device/([^/]+)/fault"), {"POST": Api.fault}),
     (re.compile("/bench/grid"), {"POST": Api.grid}),
+    (re.compile(f"{_CONNECTOR}/plug"), {"POST": Api.plug}),
+    (re.compile(f"{_CONNECTOR}/unplug"), {"POST": Api.unplug}),
+    (re.compile(f"{_CONNECTOR}/ev"), {"POST": Api.ev}),
+    (re.compile(f"{_CONNECTOR}/lock"), {"POST": Api.lock}),
+    (re.compile(f"{_EVSE}/token"), {"POST": Api.token}),
+    (re.compile(f"{_EVSE}/stop-button"), {"POST": Api.stop_button}),
+    (re.compile(f"{_EVSE}/bay"), {"POST": Api.bay}),
 ]
 
 
@@ -113,11 +199,11 @@ def _route(path: str) -> tuple[dict[str, Action], Place] | None:
     return None
 
 
-def _object(body: Any) -> Body:
-    if body is None:
+def _object(body: Any, what: str = "the body") -> Body:
+    if body is None and what == "the body":
         return {}
     if not isinstance(body, dict):
-        raise Unusable("the body: expected a JSON object")
+        raise Unusable(f"{what}: expected a JSON object")
     return body
 
 
@@ -140,3 +226,16 @@ def _watts(key: str, value: Any) -> float:
     if number is None:
         raise Unusable(f"{key}: expected a number in W")
     return number
+
+
+def _flag(body: Body, key: str) -> bool:
+    _only(body, key)
+    value = body.get(key)
+    if not isinstance(value, bool):
+        raise Unusable(f"{key}: expected true or false")
+    return value
+
+
+def _number(text: str) -> int:
+    """Of an EVSE or a connector; -1, which none has, where it is no number."""
+    return int(text) if re.fullmatch("0|[1-9][0-9]{0,8}", text) else -1

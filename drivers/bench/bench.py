@@ -17,7 +17,7 @@ from drivers.bench.child import AgentChild, command, die_with_parent, environmen
 from drivers.bench.http import ControlServer
 from drivers.bench.proxy import Proxy
 from drivers.bench.refusals import CannotStart, InTheWay
-from drivers.bench.rig import Rig
+from drivers.bench.rig import Rig, check_wires
 
 if TYPE_CHECKING:
     from drivers.bench.csms import Csms
@@ -49,7 +49,7 @@ class Bench:
         overrides: Mapping[str, str] | None = None,
         agent_log: Path | None = None,
     ) -> None:
-        """Raises `CannotStart` for a board with mistakes or a control address that is not loopback.
+        """Raises `CannotStart` for a board with mistakes or unknown wires, or a control address that is not loopback.
 
         `overrides` are Actual values of a factory-fresh station, by `Component….Variable[instance]`. The agent's log
         goes to the file `agent_log`, else to standard error. Without `state_dir` the station's memory ends with it.
@@ -58,6 +58,7 @@ class Bench:
             loaded = load(board)
         except BoardError as error:
             raise CannotStart(str(error)) from error
+        check_wires(loaded)
         self.board_name = board
         self.identity = identity
         self._csms_url, self._profile, self._trust = csms_url, security_profile, trust
@@ -182,7 +183,7 @@ class Bench:
         # A new start of the station's computer: the agent tells it from its own by this.
         overlay = {**self.rig.overlay, "boot_id": str(uuid.uuid4())}
         self._overlay.write_text(json.dumps(overlay))
-        self.world.powered = True
+        self.world.switch_on()
         self.world.log.add("power", state="on")
         await self.agent.start()
 

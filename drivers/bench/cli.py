@@ -4,8 +4,10 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
 from drivers.bench.refusals import CannotStart
@@ -48,17 +50,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Run the bench until SIGINT or SIGTERM (exit code 0); 2 when it cannot be started like this."""
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="bench: %(levelname)s %(name)s: %(message)s")
+    """Run the bench until SIGINT or SIGTERM (exit code 0); 2 when it cannot be started like this.
+
+    In a terminal, and with a CSMS of its own, it shows its panel; what it and the agent log goes to a file then.
+    """
+    log = None
+    if args.csms is None and sys.stdin.isatty() and sys.stdout.isatty():
+        handle, name = tempfile.mkstemp(prefix="station-bench-", suffix=".log")
+        os.close(handle)
+        log = Path(name)
+    logging.basicConfig(
+        level=logging.WARNING,
+        format="bench: %(levelname)s %(name)s: %(message)s",
+        handlers=[logging.StreamHandler(sys.stderr) if log is None else logging.FileHandler(log)],
+    )
     try:
-        asyncio.run(_run(args))
+        asyncio.run(_run(args, log))
     except CannotStart as error:
         print(f"station-agent bench: {error}", file=sys.stderr)
         return 2
+    finally:
+        if log is not None and not log.stat().st_size:
+            log.unlink()
     return 0
 
 
-async def _run(args: argparse.Namespace) -> None:
+async def _run(args: argparse.Namespace, log: Path | None) -> None:
     from drivers.bench.bench import Bench
 
     bench = Bench(
@@ -71,6 +88,7 @@ async def _run(args: argparse.Namespace) -> None:
         password=args.password,
         trust=args.trust,
         overrides=dict(args.overrides),
+        agent_log=log,
     )
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
@@ -83,6 +101,10 @@ async def _run(args: argparse.Namespace) -> None:
         if running.done():
             running.result()
             print(f"bench ready control={bench.control_url}", flush=True)
+            if log is not None:
+                from drivers.bench.panel import Panel
+
+                await Panel(bench, f"logs: {log}").run(stopped)
             await stopping
     finally:
         for task in (running, stopping):

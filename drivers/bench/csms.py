@@ -21,6 +21,7 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from drivers.bench.log import wall_time
+from drivers.bench.transactions import Transaction, fold
 
 SUBPROTOCOL = Subprotocol("ocpp2.0.1")
 CALL, RESULT, ERROR = 2, 3, 4
@@ -154,6 +155,13 @@ class StationSession:
     def calls(self, action: str, since: int = 0) -> list[Message]:
         """The CALLs `action` of the station after message `since`."""
         return [m for m in self.messages[since:] if m[1:4] == ("in", "call", action)]
+
+    def transactions(self, since: int = 0) -> dict[str, Transaction]:
+        """What came of transactions after message `since`, by id: each event once, in order.
+
+        An event counts whatever it was answered with, if it was as its schema says.
+        """
+        return fold(m.payload for m in self.calls("TransactionEvent", since) if _is_event(m.payload))
 
     async def disconnect(self) -> None:
         """Close the connection from this side; the station is free to come back."""
@@ -351,6 +359,8 @@ class Csms:
             return {"currentTime": wall_time(), "interval": self.boot_interval, "status": self.boot_status}
         if action == "Heartbeat":
             return {"currentTime": wall_time()}
+        if action == "TransactionEvent" and "idToken" in payload:
+            return {"idTokenInfo": {"status": "Accepted"}}
         return dict(_ANSWERS.get(action, {}))
 
     async def _listen(self, port: int) -> Server:
@@ -381,6 +391,12 @@ class Csms:
     async def _serve(self, connection: ServerConnection) -> None:
         assert connection.request is not None
         await self.station(_identity(connection.request.path)).serve(connection)
+
+
+def _is_event(payload: Any) -> bool:
+    """Whether a TransactionEvent says of which transaction it is."""
+    judge = _validator("TransactionEventRequest")
+    return judge is not None and bool(judge.is_valid(payload))
 
 
 def _identity(path: str) -> str:

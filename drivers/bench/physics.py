@@ -6,9 +6,13 @@ them knows keeps the value it has. Nothing here is random: the same world does t
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from agent.board import Board
-from drivers.bench.world import Device, Point, World
+from drivers.bench.ev import NOTHING, Phases
+from drivers.bench.places import total
+from drivers.bench.points import Device, Point
+from drivers.bench.world import World
 from drivers.settings import P1Profile, ProfileDevice
 
 INERTIA = 1.5
@@ -28,9 +32,6 @@ WARMING = 60.0
 
 _SNAP = 0.05
 """A speed this near to its end point is there."""
-
-Phases = tuple[float, float, float]
-_NOTHING: Phases = (0.0, 0.0, 0.0)
 
 
 class Fan:
@@ -151,12 +152,16 @@ def animate(world: World) -> None:
     board = world.board
     fans: list[Fan] = []
     meters: list[Meter] = []
+    counted: list[Meter] = []
     grid_meters: list[Meter] = []
 
+    places = world.places
+
     def at_the_grid() -> Phases:
-        station = [meter.phase_loads() for meter in meters]
-        one, two, three = (sum(parts) for parts in zip(world.grid.phases, *station, strict=True))
-        return (one, two, three)
+        return total([world.grid.phases, places.unmetered(), *(meter.phase_loads() for meter in counted)])
+
+    def through(name: str) -> Phases:
+        return places.flow(name) or NOTHING
 
     for number, (name, device) in enumerate(world.devices.items()):
         points = device.points
@@ -166,7 +171,10 @@ def animate(world: World) -> None:
             if _at_the_grid(board, name):
                 grid_meters.append(Meter(points, at_the_grid, number))
             else:
-                meters.append(Meter(points, lambda: _NOTHING, number))
+                meters.append(Meter(points, partial(through, name), number))
+                # What flows through an EVSE's meter, and through another one behind it, flows once.
+                if name in places.meters or places.flow(name) is None:
+                    counted.append(meters[-1])
     cabinets = [
         Cabinet(point, fans)
         for device in world.devices.values()

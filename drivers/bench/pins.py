@@ -5,7 +5,8 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from drivers.bench.world import Device, World
+from drivers.bench.points import Device
+from drivers.bench.world import World
 from drivers.gpio_link import LinkServer
 from drivers.settings import GpioSettings, InputPin, OutputPin, Pins, PwmFan
 

@@ -71,6 +71,8 @@ def encode(point: ModbusPoint, value: Value, swapped: bool = False, power: int =
     if point.type == "string":
         length = 2 * (point.length or 1)
         return words_of(str(value).encode("ascii", "replace")[:length].ljust(length, b"\0"))
+    if point.names is not None and isinstance(value, str):
+        value = next((raw for raw, name in point.names.items() if name == value), 0)
     assert not isinstance(value, str)
     if point.type == "bit":
         return [int(bool(value)) << (point.bit or 0)]

@@ -10,6 +10,7 @@ from typing import Any
 from agent.board import Board
 from drivers.bench.far_end import FarEnd
 from drivers.bench.physics import animate
+from drivers.bench.refusals import CannotStart
 from drivers.bench.world import World
 
 TICK = 0.1
@@ -46,20 +47,37 @@ def _sysfs(world: World, bus: str, folder: Path) -> FarEnd:
     return FilesEnd(world, bus, world.board.buses[bus], folder)  # type: ignore[arg-type]
 
 
+def _reader(world: World, bus: str, folder: Path) -> FarEnd:
+    from drivers.bench.readers import ReaderEnd
+
+    return ReaderEnd(world, bus, world.board.buses[bus], folder)  # type: ignore[arg-type]
+
+
 _FAR_ENDS: dict[str, Callable[[World, str, Path], FarEnd]] = {
     "modbus-rtu": _modbus_rtu,
     "modbus-tcp": _modbus_tcp,
     "dsmr-p1": _p1,
     "gpio": _gpio,
     "sysfs": _sysfs,
+    "serial-reader": _reader,
+    "evdev-reader": _reader,
 }
 """The far end of each driver's wire; what a board does not use is not imported."""
+
+
+def check_wires(board: Board) -> None:
+    """Raises `CannotStart` for a board with a wire that the bench has no far end for."""
+    for bus, settings in board.buses.items():
+        if settings.driver not in _FAR_ENDS:
+            raise CannotStart(f"bus {bus}: the bench has nothing to put at the far end of a {settings.driver} wire")
 
 
 class Rig:
     """The world of `board`, and the far end of each of its buses, with sockets and files in `folder`."""
 
     def __init__(self, board: Board, folder: Path) -> None:
+        """Raises `CannotStart`, as `check_wires` does."""
+        check_wires(board)
         self.world = World(board)
         animate(self.world)
         self.far_ends = {
@@ -73,12 +91,11 @@ class Rig:
 
     async def start(self) -> None:
         """Open every wire and let time pass."""
-        self.world.step(0.0)
+        self.world.switch_on()
         for bus, end in self.far_ends.items():
             self.overlay["buses"][bus] = await end.start()
             self._started.append(end)
         self.world.on_touch = [end.touched for end in self.far_ends.values()]
-        self.world.powered = True
         self._turning = asyncio.create_task(self._turn())
 
     async def stop(self) -> None:

@@ -4,49 +4,20 @@ Values come from the physics (`drivers.bench.physics`), from the agent's writes 
 point (`hold`). The far ends of the wires read them here and say here what the agent wrote.
 """
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from agent.board import Board
-from drivers import PointInfo, Value
+from drivers import Value
 from drivers.bench.log import Log, wall_time
+from drivers.bench.places import Places
+from drivers.bench.points import Device, Point, at_rest, checked, device_state, point_state
 from drivers.bench.refusals import NoSuchPlace, Unusable
-from drivers.settings import points_of
+from drivers.settings import ModbusProfile, ProfileDevice, points_of
 
 FAULTS = ("none", "offline", "garbage", "slow", "exception")
-
-_TYPICAL = {"V": 230.0, "Hz": 50.0, "Celsius": 25.0, "Percent": 50.0, "%": 50.0}
-"""What a point without physics of its own is, by its unit; else 0."""
-
-
-@dataclass
-class Point:
-    """One physical quantity. `natural` is what physics, or the last write, makes of it; `held` overrides that."""
-
-    info: PointInfo
-    natural: Value
-    held: Value | None = None
-
-    @property
-    def value(self) -> Value:
-        return self.natural if self.held is None else self.held
-
-    @property
-    def number(self) -> float:
-        return 0.0 if isinstance(self.value, str) else float(self.value)
-
-
-@dataclass
-class Device:
-    """One device: its points, and what is wrong with its wire."""
-
-    name: str
-    bus: str
-    points: dict[str, Point]
-    fault: str = "none"
 
 
 @dataclass
@@ -71,10 +42,13 @@ class World:
             name: Device(
                 name,
                 settings.bus,
-                {p: Point(info, _at_rest(info)) for p, info in points_of(settings, self.board.profiles).items()},
+                {p: Point(info, at_rest(info)) for p, info in points_of(settings, self.board.profiles).items()},
             )
             for name, settings in self.board.devices.items()
         }
+        self.places = Places(self.board, self.devices, self.log.add)
+        """Connectors with what is plugged into them, readers, buttons and bays."""
+        self._alive = {name: alive for name in self.devices if (alive := _alive(self.board, name)) is not None}
         self.processes: list[Callable[[float, float], None]] = []
         """The physics: each takes (seconds since the last step, monotonic time)."""
         self.fault_kinds: Mapping[str, frozenset[str]] = {}
@@ -87,6 +61,7 @@ class World:
     def step(self, seconds: float) -> None:
         """Let `seconds` pass."""
         now = time.monotonic()
+        self.places.step(seconds, now, self.powered)
         for process in self.processes:
             process(seconds, now)
 
@@ -97,14 +72,27 @@ class World:
         return point != "duty" or (not isinstance(value, str) and 0 <= value <= 1)
 
     def write(self, device: str, point: str, value: Value) -> None:
-        """The agent wrote `value` to a point; logged, also when it repeats the old value."""
-        self.devices[device].points[point].natural = value
-        self.log.add("write", device=device, point=point, value=value)
+        """The agent wrote `value` to a point; logged, also when it repeats the old value.
+
+        A sign of life is not, unless it says something new: it is written all the time.
+        """
+        found = self.devices[device].points[point]
+        alive = self._alive.get(device)
+        if alive is None or alive[0] != point or (alive[1] and found.natural != value):
+            self.log.add("write", device=device, point=point, value=value)
+        found.natural = value
+        self.places.written(device, alive is None or alive[0] == point, time.monotonic(), self.powered)
 
     def let_go(self, device: str, point: str) -> None:
         """Nothing drives the point any more: it falls back to rest."""
         found = self.devices[device].points[point]
-        found.natural = _at_rest(found.info)
+        found.natural = at_rest(found.info)
+        self.places.written(device, False, time.monotonic(), self.powered)
+
+    def switch_on(self) -> None:
+        """The controllers have their supply again."""
+        self.powered = True
+        self.step(0.0)
 
     def cut_power(self) -> None:
         """The controllers lose their supply: what was written to them is gone; counters stay."""
@@ -113,6 +101,7 @@ class World:
             for name, point in device.points.items():
                 if point.info.writable:
                     self.let_go(device.name, name)
+        self.step(0.0)
 
     # --- whoever stands at the bench -------------------------------------------------------------------------------
 
@@ -134,15 +123,15 @@ class World:
     def hold(self, device: str, name: str, value: Any) -> dict[str, Any]:
         """The point is `value` from now on, whatever the physics say. Raises `NoSuchPlace`, `Unusable`."""
         point = self.point(device, name)
-        point.held = _checked(point.info, value)
-        self._touched(device)
+        point.held = checked(point.info, value)
+        self.touched(device)
         return point_state(point)
 
     def release(self, device: str, name: str) -> dict[str, Any]:
         """The physics have the point back. Raises `NoSuchPlace`."""
         point = self.point(device, name)
         point.held = None
-        self._touched(device)
+        self.touched(device)
         return point_state(point)
 
     def set_fault(self, name: str, kind: str) -> dict[str, Any]:
@@ -155,7 +144,7 @@ class World:
             raise Unusable(f"the wire of {name} cannot show {kind!r}; it can {', '.join(sorted(kinds))}")
         device.fault = kind
         self.log.add("fault", device=name, kind=kind)
-        self._touched(name)
+        self.touched(name)
         return device_state(device)
 
     def set_grid(self, import_w: float | None, phases: tuple[float, float, float] | None) -> dict[str, Any]:
@@ -168,10 +157,11 @@ class World:
         elif import_w is not None and abs(sum(phases) - import_w) > 1:
             raise Unusable(f"the phases add up to {sum(phases):g} W, import_w is {import_w:g} W")
         self.grid.phases = phases
-        self._touched(None)
+        self.touched(None)
         return grid_state(self.grid)
 
-    def _touched(self, device: str | None) -> None:
+    def touched(self, device: str | None) -> None:
+        """Somebody changed `device`, or perhaps all of them, from outside: it shows at once."""
         self.step(0.0)
         for name in self.devices if device is None else (device,):
             for listener in self.on_touch:
@@ -181,42 +171,14 @@ class World:
 
     def snapshot(self) -> dict[str, Any]:
         """The world in the form of `GET /bench`, without what belongs to the agent and the network."""
-        idle: dict[str, Any] = {
-            "plugged": False,
-            "ev": None,
-            "pilot": "A",
-            "locked": False,
-            "jammed": False,
-            "contactor": False,
-            "offered_a": 0.0,
-            "current_a": [0.0, 0.0, 0.0],
-            "power_w": 0.0,
-        }
         return {
             "power": "on" if self.powered else "off",
             "time": wall_time(),
-            "evse": {
-                str(number): {
-                    "bay": {"occupied": False},
-                    "connector": {str(connector): dict(idle) for connector in evse.connectors},
-                }
-                for number, evse in self.board.evses.items()
-            },
+            "evse": self.places.state(),
             "device": {name: device_state(device) for name, device in self.devices.items()},
             "ems": {name: {"limit_w": None} for name in ("modbus", "mqtt", "relay")},
             "grid": grid_state(self.grid),
         }
-
-
-def point_state(point: Point) -> dict[str, Any]:
-    """A point in the form of `GET /bench`."""
-    value = point.value
-    return {"value": round(value, 6) if isinstance(value, float) else value, "held": point.held is not None}
-
-
-def device_state(device: Device) -> dict[str, Any]:
-    """A device in the form of `GET /bench`."""
-    return {"fault": device.fault, "point": {name: point_state(point) for name, point in device.points.items()}}
 
 
 def grid_state(grid: Grid) -> dict[str, Any]:
@@ -224,31 +186,9 @@ def grid_state(grid: Grid) -> dict[str, Any]:
     return {"import_w": round(sum(grid.phases), 6), "phases": [round(phase, 6) for phase in grid.phases]}
 
 
-def _at_rest(info: PointInfo) -> Value:
-    if info.kind == "boolean":
-        return False
-    if info.kind == "text":
-        return "BENCH"
-    return 0.0 if info.writable else _TYPICAL.get(info.unit, 0.0)
-
-
-def _checked(info: PointInfo, value: Any) -> Value:
-    result: Value | None = None
-    if info.kind == "number":
-        result = finite(value)
-    elif isinstance(value, bool if info.kind == "boolean" else str):
-        result = value
-    if result is None:
-        wanted = {"boolean": "true or false", "number": "a number", "text": "a text"}[info.kind]
-        raise Unusable(f"{info.name} is {wanted}, found {value!r:.40}")
-    return result
-
-
-def finite(value: Any) -> float | None:
-    """`value` as a number that can be measured; None where it is none, such as true, NaN or 10 to the 400."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return float(value) if math.isfinite(value) else None
-    except OverflowError:
-        return None
+def _alive(board: Board, device: str) -> tuple[str, bool] | None:
+    """The point that takes the device's sign of life, and whether it means something besides."""
+    settings = board.devices[device]
+    profile = board.profiles.get(settings.profile) if isinstance(settings, ProfileDevice) else None
+    alive = profile.alive if isinstance(profile, ModbusProfile) else None
+    return None if alive is None else (alive.point, alive.value is None)

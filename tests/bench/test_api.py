@@ -97,6 +97,7 @@ def test_the_world_is_shown_in_the_agreed_shape(api: Api) -> None:
     assert world["grid"] == {"import_w": 0.0, "phases": [0.0, 0.0, 0.0]}
 
 
+CONTROLLER = ("pilot", "plugged", "contactor_closed", "locked", "cable_current", "fault", "offered_current")
 POINTS = {
     "fan": {"rpm", "duty"},
     "fan-2": {"rpm", "duty"},
@@ -106,6 +107,14 @@ POINTS = {
     "meter-2": {*(f"{kind}_l{n}" for kind in ("voltage", "current") for n in (1, 2, 3)), "power", "energy_import"},
     "grid-meter": {"power_import", "energy_import", "current_l1", "current_l2", "current_l3"},
     "cabinet": {"temperature"},
+    "charger-1-1": {*CONTROLLER},
+    "charger-1-2": {*CONTROLLER},
+    "charger-2-1": {*CONTROLLER},
+    "buttons": {"stop_1", "stop_2", "emergency_stop"},
+    "bays": {"occupied_1", "occupied_2"},
+    "reader": {"token", "token_type"},
+    "reader-1": {"token", "token_type"},
+    "reader-2": {"token", "token_type"},
 }
 
 
@@ -141,7 +150,7 @@ def test_a_fault_is_shown_logged_and_healed(api: Api) -> None:
 @pytest.mark.parametrize("device", POINTS)
 @pytest.mark.parametrize("kind", ["offline", "garbage", "slow", "exception"])
 def test_every_wire_takes_the_faults_that_it_can_have(api: Api, device: str, kind: str) -> None:
-    has_protocol_errors = device in ("fan", "meter-1", "meter-2")
+    has_protocol_errors = device in ("fan", "meter-1", "meter-2") or "charger" in device
     status, answer = api("POST", f"/bench/device/{device}/fault", {"kind": kind})
     assert status == (422 if kind == "exception" and not has_protocol_errors else 200)
     assert "error" in answer if status == 422 else answer["fault"] == kind
@@ -155,6 +164,25 @@ def test_what_the_building_draws_is_what_the_grid_meter_sees(api: Api) -> None:
     assert points["power_import"]["value"] == 9000.0
     assert api("POST", "/bench/grid", {"import_w": 300}) == (200, {"import_w": 300.0, "phases": [100.0] * 3})
     assert api("POST", "/bench/grid", {"phases": [0, 0, 0]})[0] == 200
+
+
+def test_a_car_comes_to_the_fixed_cable_and_goes(api: Api) -> None:
+    place = "/bench/evse/1/connector/2"
+    status, answer = api("POST", f"{place}/plug", {"ev": {"soc": 55, "ready": False}})
+    assert (status, answer["plugged"], answer["pilot"], answer["ev"]["soc"]) == (200, True, "B", 55)
+    assert api("POST", f"{place}/plug")[0] == 409
+    assert api("GET", "/bench")[1]["evse"]["1"]["connector"]["2"] == answer
+    assert api("POST", f"{place}/ev", {"ready": "yes"})[0] == 422
+    assert api("POST", f"{place}/unplug", {"side": "station"})[1]["plugged"] is False
+    assert api("POST", f"{place}/unplug")[0] == 409
+
+
+def test_a_swipe_a_button_and_a_bay(api: Api) -> None:
+    assert api("POST", "/bench/evse/0/token", {"idToken": "04A1"})[1]["point"]["token"]["value"] == "04A1"
+    assert api("POST", "/bench/evse/1/stop-button", {}) == (200, {"value": True, "held": False})
+    assert api("POST", "/bench/evse/2/bay", {"occupied": True}) == (200, {"occupied": True})
+    assert api("GET", "/bench")[1]["evse"]["2"]["bay"] == {"occupied": True}
+    assert api("POST", "/bench/evse/2/bay", {"occupied": False})[0] == 200
 
 
 def test_the_log_goes_on_where_the_last_answer_ended(api: Api) -> None:

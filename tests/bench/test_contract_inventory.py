@@ -44,6 +44,7 @@ NO_VALUE: set[Address] = {
     ("EVSE@2", "Power"),
     ("OCPPCommCtrlr", "FileTransferProtocols"),
     ("SecurityCtrlr", "OrganizationName"),
+    *((f"TokenReader{place}", "Token") for place in ("", "@1", "@2")),  # no card is on any of them
     PASSWORD_AT,
 }
 

@@ -12,6 +12,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
 from drivers.bench.csms import CallError, Csms
+from drivers.bench.transactions import fold
 from tests.bench.parts import PASSWORD, until
 
 BOOT = {"reason": "PowerUp", "chargingStation": {"model": "M", "vendorName": "V"}}
@@ -167,6 +168,70 @@ async def test_waiting_finds_what_came_before_what_comes_later_and_nothing_older
     assert await station.wait_for("DataTransfer", since=2) == {"vendorId": "B"}
     with pytest.raises(TimeoutError):
         await station.wait_for("DataTransfer", since=station.last, timeout=0.1)
+
+
+def transaction_event(number: int, kind: str = "Updated", transaction: str = "T1", **more: Any) -> dict[str, Any]:
+    return {
+        "eventType": kind,
+        "timestamp": "2026-01-01T12:00:00Z",
+        "triggerReason": "Authorized",
+        "seqNo": number,
+        "transactionInfo": {"transactionId": transaction},
+        **more,
+    }
+
+
+async def test_the_token_of_a_transaction_is_accepted_where_there_is_one(csms: Csms) -> None:
+    token = {"idToken": "04A1", "type": "ISO14443"}
+    async with await dial(csms) as connection:
+        assert (await ask(connection, "TransactionEvent", transaction_event(0)))[2] == {}
+        answer = await ask(connection, "TransactionEvent", transaction_event(1, idToken=token), "2")
+        assert answer[2] == {"idTokenInfo": {"status": "Accepted"}}
+        csms.answers["TransactionEvent"] = {"idTokenInfo": {"status": "Blocked"}}
+        answer = await ask(connection, "TransactionEvent", transaction_event(2, idToken=token), "3")
+        assert answer[2] == {"idTokenInfo": {"status": "Blocked"}}
+    assert csms.violations == []
+
+
+async def test_repeats_and_late_events_make_one_complete_transaction(csms: Csms) -> None:
+    told = [
+        transaction_event(5, "Started"),
+        transaction_event(7),
+        transaction_event(0, "Started", "T2"),
+        transaction_event(6),
+        transaction_event(6, offline=True),
+        transaction_event(8, "Ended"),
+    ]
+    async with await dial(csms) as connection:
+        for number, payload in enumerate(told):
+            await ask(connection, "TransactionEvent", payload, str(number))
+    found = csms.stations["CS001"].transactions()
+    assert list(found) == ["T1", "T2"]
+    assert [event["seqNo"] for event in found["T1"].events] == [5, 6, 7, 8]
+    assert (found["T1"].repeats, found["T1"].ended, found["T1"].problems()) == (1, True, [])
+    assert (found["T2"].ended, found["T2"].problems()) == (False, ["transaction T2: 0 times Ended"])
+    assert list(csms.stations["CS001"].transactions(since=len(told))) == ["T1"]
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ([(0, "Started"), (2, "Ended")], "seqNo 1 never came"),
+        ([(0, "Started"), (1, "Started"), (2, "Ended")], "2 times Started"),
+        ([(0, "Updated"), (1, "Started"), (2, "Ended")], "Started is not where it belongs"),
+        ([(0, "Started"), (1, "Ended"), (2, "Updated")], "Ended is not where it belongs"),
+        ([(0, "Started"), (1, "Ended"), (2, "Ended")], "2 times Ended"),
+        ([(0, "Started"), (1, "Updated"), (1, "Ended"), (2, "Ended")], "seqNo 1 was told twice, and not the same"),
+    ],
+)
+def test_what_makes_a_transaction_incomplete_is_told(told: list[tuple[int, str]], said: str) -> None:
+    found = fold(transaction_event(number, kind) for number, kind in told)["T1"]
+    assert [said in problem for problem in found.problems()] == [True]
+
+
+def test_gaps_may_be_allowed() -> None:
+    found = fold([transaction_event(0, "Started"), transaction_event(9, "Ended")])["T1"]
+    assert found.problems(dropped=True) == []
 
 
 @pytest.mark.parametrize("password", ["", "wrong-password-00001"])

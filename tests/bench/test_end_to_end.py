@@ -204,3 +204,21 @@ async def test_an_agent_that_was_hung_up_is_stopped_in_an_orderly_way(bench: Ben
     await bench.stop()
     assert bench.agent.pid is None
     assert bench.agent.exit_codes == [0]
+
+
+async def test_a_plug_a_lock_that_is_held_and_a_card_reach_the_device_model(
+    control: Control, station: StationSession
+) -> None:
+    place = {"id": 2, "connectorId": 1}
+    pilot, plug = {"name": "CPPWMController", "evse": place}, {"name": "Connector", "evse": place}
+    await reads(station, pilot, {"name": "State"}, "A")
+    await control("POST", "/bench/evse/2/connector/1/plug", {"ev": {"ready": False}, "cable_current": 20})
+    await reads(station, pilot, {"name": "State"}, "B")
+    await reads(station, plug, {"name": "Plugged"}, "true")
+    assert float((await reads(station, plug, {"name": "CableCurrent"}))["attributeValue"]) == 20
+    await control("POST", "/bench/device/charger-2-1/point/locked", {"value": True})
+    await reads(station, {"name": "ConnectorPlugRetentionLock", "evse": place}, {"name": "Active"}, "true")
+    await control("POST", "/bench/evse/2/bay", {"occupied": True})
+    await reads(station, {"name": "BayOccupancySensor", "evse": {"id": 2}}, {"name": "Active"}, "true")
+    await control("POST", "/bench/device/reader-2/point/token", {"value": "04A1B2C3"})
+    await reads(station, {"name": "TokenReader", "evse": {"id": 2}}, {"name": "Token"}, "04A1B2C3")

@@ -1,4 +1,4 @@
-"""A small board without mistakes, and what makes broken ones of it."""
+"""Small boards without mistakes, and what makes broken ones of them."""
 
 from pathlib import Path
 
@@ -60,6 +60,63 @@ components:
     variables:
       Temperature: {actual: {from: cabinet.temperature, max_age: 3s}}
 """
+
+CHARGING = """\
+station: {vendor: Acme, model: AC-11}
+evses:
+  1:
+    phases: 3
+    max_current: 16
+    connectors:
+      1:
+        type: sType2
+        controller: left
+        hardware:
+          contactor_closed: pins.feedback
+          lock: pins.lock
+          locked: pins.locked
+      2: {type: cType2, controller: right}
+buses:
+  rs485: {driver: modbus-rtu, port: /dev/ttyAMA0, baudrate: 19200}
+  pilot: {driver: pilot-uart, port: /dev/ttyUSB0}
+  cards: {driver: serial-reader, port: /dev/ttyUSB1}
+  gpio: {driver: gpio}
+devices:
+  left: {bus: rs485, unit: 1, profile: iec61851-controller, poll: 500ms}
+  right: {bus: pilot, kind: pilot-uart}
+  meter: {bus: rs485, unit: 2, profile: eastron-sdm630}
+  cards: {bus: cards, kind: reader}
+  pins:
+    bus: gpio
+    kind: pins
+    points:
+      feedback: {input: 5}
+      locked: {input: 6}
+      stop: {input: 7}
+      lock: {output: 8}
+      enable: {output: 9}
+      lamp: {output: 10}
+components:
+  - name: FiscalMetering
+    evse: 1
+    variables:
+      EnergyImportRegister: {actual: {from: meter.energy_import, max_age: 3s}}
+      Power: {unit: kW, actual: {from: meter.power, max_age: 4s}}
+  - name: TokenReader
+    variables:
+      Token: {actual: {from: cards.token, max_age: 3s}}
+  - name: UIInput
+    instance: Stop
+    evse: 1
+    variables:
+      Operated: {actual: {from: pins.stop, max_age: 3s}}
+  - name: PowerContactor
+    evse: 1
+    connector: 1
+    variables:
+      Model: {value: K-40}
+"""
+"""A board that charges: a socket with parts on pins besides its controller, and a fixed cable on a UART."""
 
 MARK = "▲"
 """Stands in a broken text right before the place that a mistake is to name."""

@@ -8,6 +8,7 @@ import pytest
 import boards
 from agent.board import load
 from agent.board.spec import (
+    ROLES,
     ActualFrom,
     BoardFile,
     ComponentSpec,
@@ -25,7 +26,8 @@ PARTS = [
     *(settings.ModbusTcpSettings, settings.ModbusRtuSettings, settings.P1Settings, settings.GpioSettings),
     *(settings.SysfsSettings, settings.ProfileDevice, settings.PwmFan, settings.Pins, settings.InputPin),
     *(settings.OutputPin, settings.Sysfs, settings.SysfsPoint, settings.ModbusProfile, settings.ModbusIdentity),
-    *(settings.ModbusPoint, settings.P1Profile, settings.P1Point),
+    *(settings.ModbusPoint, settings.P1Profile, settings.P1Point, settings.SerialReaderSettings),
+    *(settings.EvdevReaderSettings, settings.Reader, settings.PilotUartSettings, settings.PilotUart),
 ]
 
 
@@ -41,3 +43,7 @@ def test_the_example_of_the_page_is_a_board_without_mistakes(tmp_path: Path) -> 
 def test_every_key_is_explained(part: type[settings.Strict]) -> None:
     keys = {field.alias or name for name, field in part.model_fields.items()}
     assert {key for key in keys if not re.search(rf"`{key}[`:]", PAGE)} == set()
+
+
+def test_every_point_of_a_connector_is_explained() -> None:
+    assert {role for role in ROLES if f"`{role}`" not in PAGE.partition("| point of a connector |")[2]} == set()

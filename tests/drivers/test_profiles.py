@@ -4,8 +4,11 @@ import struct
 from collections.abc import Mapping
 
 import pytest
+from pymodbus.client import AsyncModbusTcpClient
 
+from agent.board.spec import ROLES
 from drivers import Quality
+from drivers.settings import ProfileDevice, points_of
 from tests.drivers.modbus_parts import (
     PROFILES,
     Sunk,
@@ -200,6 +203,84 @@ async def test_the_fan_controller_takes_its_duty_and_tells_its_speed() -> None:
             assert (await bus.read("fan", "duty")).value == 0.457
 
 
+# name → (the words of its holding registers, what they mean once it is armed)
+CONTROLLERS: dict[str, tuple[dict[int, int], dict[str, object]]] = {
+    "iec61851-controller": (
+        {0: 3, 1: 0b101, 2: 32, 3: 0, 16: 1600, 17: 0, 18: 0, 19: 0},
+        {"pilot": "C", "plugged": True, "contactor_closed": False, "locked": True, "cable_current": 32, "fault": 0}
+        | {"offered_current": 16},
+    ),
+    "phoenix-contact-ev-cc-ac1": (
+        {24000: 0x4232, 24001: 20, 24003: 6, 24025: 2048, 22000: 13, 4000: 1, 4002: 3},
+        {"pilot": "B", "cable_current": 20, "pilot_current": 6, "fault": 2048, "offered_current": 13}
+        | {"release_by": 3, "lock_by": 3},
+    ),
+    "phoenix-contact-charx": (
+        {1293: 0x0800, 1294: 2, 1297: 10, 1298: 32, 1299: 0x4332, 1300: 1, 1301: 10, 1303: 0, 1306: 16, 1307: 65535}
+        | {1232: 3, 1233: 0x82D4, 1234: 3, 1235: 0x82D5, 1236: 3, 1237: 0x82D6}  # 230100, 230101, 230102 mV
+        | {1238: 0, 1239: 16010, 1240: 0xFFFF, 1241: 0xFFFF, 1242: 0, 1243: 0, 1244: 0x0038, 1245: 0x360C}
+        | {1250: 0, 1251: 0, 1252: 0x12, 1253: 0xD687},
+        {"pilot": "C", "cable_current": 32, "pilot_current": 10, "fault": 0x0800, "warnings": 2}
+        | {"offered_current": 10, "voltage_l1": 230.1, "voltage_l2": 230.101, "voltage_l3": 230.102}
+        | {"current_l1": 16.01, "current_l3": 0, "power": 3683.852, "energy_import": 1234567},
+    ),
+}
+NOT_THERE = {"phoenix-contact-charx": {"current_l2"}}
+
+
+@pytest.mark.parametrize("name", CONTROLLERS)
+async def test_a_charge_controller_reads_as_its_maker_documents(name: str) -> None:
+    words, expected = CONTROLLERS[name]
+    profile = load_profile(name)
+    async with tcp_server(device(7, holding=words, coils=[False] * 20100)) as port:
+        sink = Sunk()
+        bus = make_bus(tcp(port), {"car": (7, profile)})
+        async with running(bus, sink):
+            await sink.until(lambda: {p for _, p, _ in sink.log} == set(expected) | NOT_THERE.get(name, set()))
+    assert {p: r.value for _, p, r in sink.log if r.quality is Quality.GOOD} == expected
+    for role, kind in points_of(ProfileDevice(bus="b", profile=name), {name: profile}).items():
+        if role in ROLES:
+            assert (kind.kind, kind.unit) == (ROLES[role].kind, ROLES[role].unit)
+            assert kind.writable if ROLES[role].written else kind.readable
+    assert {"pilot", "offered_current", "enable"} <= set(profile.points)
+
+
+@pytest.mark.parametrize(
+    ("name", "held", "told"),
+    [
+        ("iec61851-controller", {16: 1600, 17: 10, 18: 0}, {"offered_current": 16}),
+        ("phoenix-contact-ev-cc-ac1", {22000: 15, 4000: 3, 4002: 3}, {"offered_current": 15.9}),
+        ("phoenix-contact-charx", {1300: 1, 1301: 15, 1306: 6, 1307: 10}, {"offered_current": 15.9}),
+    ],
+)
+async def test_a_charge_controller_is_armed_and_then_commanded(
+    name: str, held: dict[int, int], told: dict[str, float]
+) -> None:
+    words, _ = CONTROLLERS[name]
+    profile = load_profile(name)
+    coils = name != "phoenix-contact-charx"
+    async with tcp_server(device(7, holding=words, coils=[False] * 20100)) as port:
+        sink = Sunk()
+        bus = make_bus(tcp(port), {"car": (7, profile)})
+        async with running(bus, sink):
+            await sink.until(lambda: sink.good("car.pilot"))
+            for point, value in told.items():
+                await bus.write("car", point, value)
+            await bus.write("car", "enable", True)
+            await bus.write("car", "lock", True)
+        peer = AsyncModbusTcpClient("127.0.0.1", port=port)
+        await peer.connect()
+        for at, value in held.items():
+            assert (await peer.read_holding_registers(at, device_id=7)).registers == [value], at
+        if coils:
+            for role in ("enable", "lock"):
+                coil = await peer.read_coils(profile.points[role].at, count=1, device_id=7)
+                assert coil.bits[0] is True
+        else:
+            assert (await peer.read_holding_registers(1303, device_id=7)).registers == [1]
+        peer.close()
+
+
 @pytest.mark.parametrize(
     ("name", "words", "found"),
     [
@@ -222,7 +303,7 @@ async def test_a_meter_says_what_it_is(name: str, words: dict[int, int], found: 
 
 def test_every_modbus_profile_names_its_source_and_can_be_planned() -> None:
     names = [path.stem for path in PROFILES.glob("*.yaml") if "kind: modbus" in path.read_text()]
-    assert set(METERS) | {"waveshare-relay-8ch", "fan-controller"} <= set(names)
+    assert set(METERS) | set(CONTROLLERS) | {"waveshare-relay-8ch", "fan-controller"} <= set(names)
     for name in names:
         make_bus(tcp(502), {"device": (1, load_profile(name))})
         assert load_profile(name).source

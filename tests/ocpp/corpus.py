@@ -234,6 +234,123 @@ PAYLOADS: list[Case] = [
     ("blanks all over", ' [ 2 ,\n"id" ,\t"Reset" , { "type" : "OnIdle" } ] \r\n', CALL, "id"),
 ]
 
+CARD = {"idToken": "04A1B2C3", "type": "ISO14443"}
+START = {"remoteStartId": 1, "idToken": CARD}
+RESERVE = {"id": 1, "expiryDateTime": "2026-01-31T12:00:00Z", "idToken": CARD}
+PERIOD = {"startPeriod": 0, "limit": 6.0}
+SCHEDULE = {"id": 1, "chargingRateUnit": "A", "chargingSchedulePeriod": [PERIOD]}
+PROFILE = {
+    "id": 1,
+    "stackLevel": 0,
+    "chargingProfilePurpose": "TxProfile",
+    "chargingProfileKind": "Relative",
+    "chargingSchedule": [SCHEDULE],
+}
+
+
+def start(**more: object) -> str:
+    return call("RequestStartTransaction", {**START, **more})
+
+
+def with_token(**more: object) -> str:
+    return start(idToken={**CARD, **more})
+
+
+def with_profile(**more: object) -> str:
+    return start(chargingProfile={**PROFILE, **more})
+
+
+def reserve(**more: object) -> str:
+    return call("ReserveNow", {**RESERVE, **more})
+
+
+def list_(*entries: object, **more: object) -> str:
+    update = {"versionNumber": 1, "updateType": "Full", "localAuthorizationList": list(entries)}
+    return call("SendLocalList", {**update, **more})
+
+
+CHARGING: list[Case] = [
+    ("start", start(), CALL, "id"),
+    ("start with a profile", with_profile(), CALL, "id"),
+    ("start without a token", call("RequestStartTransaction", {"remoteStartId": 1}), OCCURRENCE, "id"),
+    ("start without an id", call("RequestStartTransaction", {"idToken": CARD}), OCCURRENCE, "id"),
+    ("start with a token that is a text", start(idToken="04A1B2C3"), TYPE, "id"),
+    ("start with null for a group", start(groupIdToken=None), TYPE, "id"),
+    ("start at an EVSE of words", start(evseId="one"), TYPE, "id"),
+    ("start with more than is known", start(connectorId=1), PROTOCOL, "id"),
+    ("token without a type", start(idToken={"idToken": "04A1B2C3"}), OCCURRENCE, "id"),
+    ("token of no known type", with_token(type="RFID"), PROPERTY, "id"),
+    ("token of 37 characters", with_token(idToken="x" * 37), PROPERTY, "id"),
+    ("token of 36 characters", with_token(idToken="x" * 36), CALL, "id"),
+    ("token without characters", with_token(idToken="", type="NoAuthorization"), CALL, "id"),
+    ("token that is a number", with_token(idToken=4), TYPE, "id"),
+    ("token with no more to say", with_token(additionalInfo=[]), OCCURRENCE, "id"),
+    ("token with half of more", with_token(additionalInfo=[{"type": "pin"}]), OCCURRENCE, "id"),
+    ("profile without a schedule", with_profile(chargingSchedule=[]), OCCURRENCE, "id"),
+    ("profile with four schedules", with_profile(chargingSchedule=[SCHEDULE] * 4), OCCURRENCE, "id"),
+    ("profile for no known purpose", with_profile(chargingProfilePurpose="Cheap"), PROPERTY, "id"),
+    (
+        "profile in horse power",
+        with_profile(chargingSchedule=[{**SCHEDULE, "chargingRateUnit": "hp"}]),
+        PROPERTY,
+        "id",
+    ),
+    ("profile from a day that is none", with_profile(validFrom="2026-02-30T00:00:00Z"), PROPERTY, "id"),
+    ("stop", call("RequestStopTransaction", {"transactionId": "T1"}), CALL, "id"),
+    ("stop nothing", call("RequestStopTransaction", {}), OCCURRENCE, "id"),
+    ("stop null", call("RequestStopTransaction", {"transactionId": None}), TYPE, "id"),
+    ("stop a number", call("RequestStopTransaction", {"transactionId": 1}), TYPE, "id"),
+    ("stop 37 characters", call("RequestStopTransaction", {"transactionId": "x" * 37}), PROPERTY, "id"),
+    ("unlock", call("UnlockConnector", {"evseId": 1, "connectorId": 1}), CALL, "id"),
+    ("unlock below zero", call("UnlockConnector", {"evseId": -1, "connectorId": -1}), CALL, "id"),
+    ("unlock an EVSE", call("UnlockConnector", {"evseId": 1}), OCCURRENCE, "id"),
+    ("unlock half a connector", call("UnlockConnector", {"evseId": 1, "connectorId": 0.5}), TYPE, "id"),
+    ("unlock 33 bits", call("UnlockConnector", {"evseId": 2**31, "connectorId": 1}), PROPERTY, "id"),
+    ("availability", call("ChangeAvailability", {"operationalStatus": "Operative"}), CALL, "id"),
+    ("availability of nothing", call("ChangeAvailability", {}), OCCURRENCE, "id"),
+    ("availability perhaps", call("ChangeAvailability", {"operationalStatus": "Perhaps"}), PROPERTY, "id"),
+    ("availability true", call("ChangeAvailability", {"operationalStatus": True}), TYPE, "id"),
+    ("availability of 1", call("ChangeAvailability", {"operationalStatus": "Operative", "evse": 1}), TYPE, "id"),
+    (
+        "availability of {}",
+        call("ChangeAvailability", {"operationalStatus": "Operative", "evse": {}}),
+        OCCURRENCE,
+        "id",
+    ),
+    ("reservation", reserve(), CALL, "id"),
+    ("reservation without an end", call("ReserveNow", {"id": 1, "idToken": CARD}), OCCURRENCE, "id"),
+    ("reservation until tomorrow", reserve(expiryDateTime="tomorrow"), PROPERTY, "id"),
+    ("reservation without a zone", reserve(expiryDateTime="2026-01-31T12:00:00"), PROPERTY, "id"),
+    ("reservation in seconds", reserve(expiryDateTime=1769860800), TYPE, "id"),
+    ("reservation of an odd plug", reserve(connectorType="cCHAdeMO"), PROPERTY, "id"),
+    ("reservation without a number", reserve(id="1"), TYPE, "id"),
+    ("cancel", call("CancelReservation", {"reservationId": 1}), CALL, "id"),
+    ("cancel nothing", call("CancelReservation", {}), OCCURRENCE, "id"),
+    ("cancel by its old name", call("CancelReservation", {"id": 1}), OCCURRENCE, "id"),
+    ("cancel a text", call("CancelReservation", {"reservationId": "1"}), TYPE, "id"),
+    ("clear the cache", call("ClearCache", {}), CALL, "id"),
+    ("clear the cache, null", call("ClearCache", None), CALL, "id"),
+    ("clear the cache of somebody", call("ClearCache", {"idToken": CARD}), PROTOCOL, "id"),
+    ("clear the cache, a list", call("ClearCache", []), PROTOCOL, "id"),
+    ("list", list_({"idToken": CARD, "idTokenInfo": {"status": "Accepted"}}), CALL, "id"),
+    ("list of nobody", call("SendLocalList", {"versionNumber": 1, "updateType": "Full"}), CALL, "id"),
+    ("list, empty", list_(), OCCURRENCE, "id"),
+    ("list without a version", call("SendLocalList", {"updateType": "Full"}), OCCURRENCE, "id"),
+    ("list with half an update", list_({"idToken": CARD}, updateType="Half"), PROPERTY, "id"),
+    ("list of texts", list_("04A1B2C3"), TYPE, "id"),
+    ("list of infos", list_({"idTokenInfo": {"status": "Accepted"}}), OCCURRENCE, "id"),
+    ("list with an odd status", list_({"idToken": CARD, "idTokenInfo": {"status": "Good"}}), PROPERTY, "id"),
+    ("list with null for an info", list_({"idToken": CARD, "idTokenInfo": None}), TYPE, "id"),
+    ("local list too long", list_(*[{"idToken": CARD}] * 100), FORMAT, "id"),
+    ("list's version", call("GetLocalListVersion", {}), CALL, "id"),
+    ("list's version asked with it", call("GetLocalListVersion", {"versionNumber": 1}), PROTOCOL, "id"),
+    ("status of everything", call("GetTransactionStatus", {}), CALL, "id"),
+    ("status of null", call("GetTransactionStatus", {"transactionId": None}), TYPE, "id"),
+    ("status of 37 characters", call("GetTransactionStatus", {"transactionId": "x" * 37}), PROPERTY, "id"),
+    ("authorize from the CSMS", call("Authorize", {"idToken": CARD}), NOT_SUPPORTED, "id"),
+    ("a transaction from the CSMS", call("TransactionEvent", {}), NOT_SUPPORTED, "id"),
+]
+
 OVERSIZE: list[Case] = [
     ("too long", get({**GET, "variable": {"name": "x" * MAX_SIZE}}), FORMAT, "id"),
     ("too long and no JSON", '[2,"id","GetVariables",' + "x" * MAX_SIZE, FORMAT, "id"),
@@ -263,4 +380,4 @@ ANSWERS: list[Case] = [
     ("error with invalid UTF-8", b'[4,"id","GenericError","\xff",{}]', IGNORED, None),
 ]
 
-CORPUS: list[Case] = [*NOT_JSON, *NO_CALL, *PAYLOADS, *OVERSIZE, *ANSWERS]
+CORPUS: list[Case] = [*NOT_JSON, *NO_CALL, *PAYLOADS, *CHARGING, *OVERSIZE, *ANSWERS]

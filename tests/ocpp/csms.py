@@ -5,27 +5,43 @@ import base64
 import contextlib
 import itertools
 import json
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
+from agent.ocpp.host import ConnectionProfile
+from agent.ocpp.link import CsmsLink
 from tests.ocpp.official import check_payload
 from tests.ocpp.parts import ANSWERS
 
 TIMEOUT = 20
+PASSWORD = "a-long-password-1"
+
+
+@dataclass(frozen=True)
+class CallError:
+    """An answer that is none."""
+
+    code: str
+    description: str = ""
 
 
 class Csms:
-    """Answers by `answers` (action → payload; None: not at all), and keeps what it hears in `heard`."""
+    """Answers by `answers` and keeps what it hears in `heard`.
+
+    `answers` gives each action its payload, a CallError, None for no answer at all, or what makes one of these of the
+    request's payload.
+    """
 
     def __init__(self) -> None:
         self.answers: dict[str, Any] = dict(ANSWERS)
         self.heard: list[list[Any]] = []
         self.headers: list[Any] = []
         self.paths: list[str] = []
-        self.password: str | None = "a-long-password-1"
+        self.password: str | None = PASSWORD
         self.refuse: HTTPStatus | None = None
         self.subprotocols: list[str] | None = ["ocpp2.0.1"]
         self.connection: ServerConnection | None = None
@@ -86,7 +102,11 @@ class Csms:
             return
         check_payload(f"{message[2]}Request", message[3])
         answer = self.answers.get(message[2], {})
-        if answer is not None:
+        if callable(answer):
+            answer = answer(message[3])
+        if isinstance(answer, CallError):
+            await connection.send(json.dumps([4, message[1], answer.code, answer.description, {}]))
+        elif answer is not None:
             check_payload(f"{message[2]}Response", answer)
             await connection.send(json.dumps([3, message[1], answer]))
 
@@ -163,3 +183,17 @@ class Relay:
                     writer.write(data)
         if not self.blackhole:
             writer.close()
+
+
+@contextlib.asynccontextmanager
+async def station(home, port, *, observer=None, proxy=None):
+    """The link of `home`, running; a back-off takes 50 ms."""
+    home.profile = ConnectionProfile(f"ws://127.0.0.1:{port}/ocpp", "CS 001", PASSWORD, proxy)
+    link = CsmsLink(home, observer=observer, random=lambda: 0.05)
+    task = asyncio.create_task(link.run())
+    try:
+        yield link
+        assert not task.done(), task.exception()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

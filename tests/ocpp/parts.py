@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -28,8 +28,10 @@ from agent.ocpp.host import BootInfo, ConnectionProfile, ConnectorState
 from agent.ocpp.outbox import Outbox
 from agent.ocpp.rpc import CallReceived
 from agent.ocpp.session import Session
+from agent.ocpp.transaction_queue import TransactionQueue
 from agent.ocpp.variables import BASIC_AUTH_PASSWORD, Path, Settings, controllers
-from agent.store import StoreError
+from agent.store import Change, StoreError
+from tests.ocpp.charging import FakeCharging
 from tests.ocpp.official import check_payload
 
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -58,10 +60,11 @@ class FakeClock:
 
 
 class MemoryStore:
-    """A store's queue without a disk."""
+    """A store's queue without a disk, and what it keeps: room → key → value."""
 
     def __init__(self) -> None:
         self.rows: dict[int, tuple[str, str]] = {}
+        self.rooms: dict[str, dict[str, str]] = {}
         self.number = 0
         self.broken = False
 
@@ -78,6 +81,22 @@ class MemoryStore:
 
     async def remove_message(self, number: int) -> None:
         del self.rows[number]
+
+    def kept(self, room: str) -> dict[str, str]:
+        return dict(self.rooms.get(room, {}))
+
+    async def keep(self, changes: Iterable[Change], messages: Sequence[tuple[str, str]] = ()) -> list[int]:
+        await asyncio.sleep(0)
+        if self.broken:
+            raise StoreError("the disk is full")
+        for room, key, value in changes:
+            if key is None:
+                self.rooms.pop(room, None)
+            elif value is None:
+                self.rooms.get(room, {}).pop(key, None)
+            else:
+                self.rooms.setdefault(room, {})[key] = value
+        return [await self.add_message(*message) for message in messages]
 
 
 def hardware() -> list[Variable]:
@@ -132,12 +151,21 @@ def hardware() -> list[Variable]:
 
 
 class Home:
-    """A station as the OCPP side sees it. `slow` seconds pass in each setting; `now_set` remembers the settings."""
+    """A station as the OCPP side sees it; without `charging` it charges no cars. `now_set` remembers the settings."""
 
-    def __init__(self, clock: FakeClock | SystemClock | None = None, store: object | None = None) -> None:
+    def __init__(
+        self,
+        clock: FakeClock | SystemClock | None = None,
+        store: object | None = None,
+        charging: FakeCharging | None = None,
+        computer: str = "start-1",
+    ) -> None:
         self.clock = clock or SystemClock()
         self.model = DeviceModel()
-        for variable in (*hardware(), *controllers(self.clock, "CS 001", 1)):
+        self.charging = charging
+        self.computer = computer
+        evses = () if charging is None else (1, 2)
+        for variable in (*hardware(), *controllers(self.clock, "CS 001", 1, evses=evses)):
             self.model.add(variable)
         self.settings = Settings(self.model)
         self.store = store if store is not None else MemoryStore()
@@ -194,11 +222,26 @@ def checked(frame: str) -> list[Any]:
 class Line:
     """A session on a line, with a clock that the test moves and a CSMS that the test is."""
 
-    def __init__(self, home: Home | None = None, store: MemoryStore | None = None) -> None:
+    def __init__(
+        self,
+        home: Home | None = None,
+        store: object | None = None,
+        charging: FakeCharging | None = None,
+        computer: str = "start-1",
+    ) -> None:
         self.clock = FakeClock() if home is None else home.clock
-        self.home = home or Home(self.clock, store)
+        self.home = home or Home(self.clock, store, charging, computer)
         self.outbox = Outbox(self.home.store, lambda: None)
-        self.session = Session(self.home, self.home.settings, self.outbox, lambda: 0.5)
+        answered = (lambda *_: None) if self.home.charging is None else self.home.charging.transaction_answered
+        self.transactions = TransactionQueue(
+            self.home.store,
+            self.home.settings,
+            lambda: None,
+            answered,
+            boot=self.home.computer,
+            ahead=self.clock.now().timestamp() - self.clock.monotonic(),
+        )
+        self.session = Session(self.home, self.home.settings, self.outbox, lambda: 0.5, self.transactions)
         self.context = Context(self.home, self.home.settings, self.session.reports, self.session)
 
     def open(self) -> "Line":
@@ -257,9 +300,20 @@ class Line:
         return sent
 
 
+def booted(store: object) -> Line:
+    """The line of a new process on `store`; the CSMS has accepted it, and nothing more is sent yet."""
+    line = Line(store=store, charging=FakeCharging()).open()
+    line.boot()
+    return line
+
+
 def boot_answer(status: str = "Accepted", interval: int = 300, time: str = "2026-01-31T12:00:00Z") -> dict[str, Any]:
     return {"currentTime": time, "interval": interval, "status": status}
 
 
-ANSWERS: dict[str, Any] = {"Heartbeat": {"currentTime": "2026-01-31T12:00:00Z"}, "BootNotification": boot_answer()}
+ANSWERS: dict[str, Any] = {
+    "Authorize": {"idTokenInfo": {"status": "Accepted"}},
+    "BootNotification": boot_answer(),
+    "Heartbeat": {"currentTime": "2026-01-31T12:00:00Z"},
+}
 _numbers = itertools.count(1)

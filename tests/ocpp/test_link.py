@@ -1,7 +1,6 @@
 """The line to the CSMS: real WebSockets on loopback, cut, refused, swallowed and made anew."""
 
 import asyncio
-import contextlib
 import json
 import logging
 import time
@@ -11,7 +10,7 @@ import pytest
 
 from agent.ocpp import link as line_module
 from agent.ocpp.host import ConnectionProfile
-from agent.ocpp.link import CsmsLink, connection_url, masked
+from agent.ocpp.link import connection_url, masked
 from agent.ocpp.messages.base import ComponentType, VariableType
 from agent.ocpp.messages.diagnostics import (
     EventDataType,
@@ -27,10 +26,8 @@ from agent.ocpp.variables import (
     OFFLINE_THRESHOLD,
     PING_INTERVAL,
 )
-from tests.ocpp.csms import Csms, Relay
+from tests.ocpp.csms import PASSWORD, Csms, Relay, station
 from tests.ocpp.parts import START, Home, boot_answer, until
-
-PASSWORD = "a-long-password-1"
 
 
 @pytest.fixture
@@ -39,20 +36,6 @@ def home():
     home.put(BACK_OFF_MINIMUM, 0)
     home.put(BACK_OFF_RANDOM, 1)
     return home
-
-
-@contextlib.asynccontextmanager
-async def station(home, port, *, observer=None, proxy=None):
-    """The link of `home`, running; a back-off takes 50 ms."""
-    home.profile = ConnectionProfile(f"ws://127.0.0.1:{port}/ocpp", "CS 001", PASSWORD, proxy)
-    link = CsmsLink(home, observer=observer, random=lambda: 0.05)
-    task = asyncio.create_task(link.run())
-    try:
-        yield link
-        assert not task.done(), task.exception()
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 @pytest.fixture

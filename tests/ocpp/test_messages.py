@@ -81,7 +81,7 @@ def valid(node: dict[str, Any], root: dict[str, Any]) -> st.SearchStrategy:
             longest = node.get("maxLength", 12)
             return TEXTS.map(lambda text: text[:longest]) | st.just("é" * longest)
         case "integer":
-            return st.integers(-(2**31), 2**31 - 1)
+            return st.integers(int(node.get("minimum", -(2**31))), 2**31 - 1)
         case "number":
             return st.floats(-1e9, 1e9) | st.integers(-(10**9), 10**9)
         case "boolean":
@@ -129,6 +129,8 @@ def spoiled(payload: Any, node: dict[str, Any], root: dict[str, Any]):
         yield "maxLength", "x" * (node["maxLength"] + 1)
     if node["type"] == "integer":
         yield "fraction", 1.5
+    if "minimum" in node:
+        yield "minimum", int(node["minimum"]) - 1
     if node["type"] == "array":
         if "minItems" in node:
             yield "minItems", payload[: node["minItems"] - 1]

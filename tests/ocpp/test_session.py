@@ -409,7 +409,7 @@ async def test_a_status_notification_of_no_connector_is_not_triggered(accepted, 
 
 @pytest.mark.requirement("F06.FR.08")
 @pytest.mark.parametrize("trigger", ["MeterValues", "TransactionEvent", "FirmwareStatusNotification"])
-async def test_a_message_that_this_station_does_not_send_is_not_implemented(accepted, trigger):
+async def test_a_message_that_a_station_without_evses_does_not_send_is_not_implemented(accepted, trigger):
     assert await accepted.ask("TriggerMessage", {"requestedMessage": trigger}) == {"status": "NotImplemented"}
 
 

@@ -2,7 +2,15 @@
 
 from collections.abc import Mapping
 
+from agent.ocpp.messages.authorization import (
+    AuthorizeRequest,
+    AuthorizeResponse,
+    ClearCacheRequest,
+    ClearCacheResponse,
+)
 from agent.ocpp.messages.availability import (
+    ChangeAvailabilityRequest,
+    ChangeAvailabilityResponse,
     HeartbeatRequest,
     HeartbeatResponse,
     StatusNotificationRequest,
@@ -10,6 +18,13 @@ from agent.ocpp.messages.availability import (
 )
 from agent.ocpp.messages.base import Request, Response
 from agent.ocpp.messages.diagnostics import NotifyEventRequest, NotifyEventResponse
+from agent.ocpp.messages.local_list import (
+    GetLocalListVersionRequest,
+    GetLocalListVersionResponse,
+    SendLocalListRequest,
+    SendLocalListResponse,
+)
+from agent.ocpp.messages.meter_values import MeterValuesRequest, MeterValuesResponse
 from agent.ocpp.messages.provisioning import (
     BootNotificationRequest,
     BootNotificationResponse,
@@ -26,7 +41,30 @@ from agent.ocpp.messages.provisioning import (
     SetVariablesRequest,
     SetVariablesResponse,
 )
-from agent.ocpp.messages.remote_control import TriggerMessageRequest, TriggerMessageResponse
+from agent.ocpp.messages.remote_control import (
+    RequestStartTransactionRequest,
+    RequestStartTransactionResponse,
+    RequestStopTransactionRequest,
+    RequestStopTransactionResponse,
+    TriggerMessageRequest,
+    TriggerMessageResponse,
+    UnlockConnectorRequest,
+    UnlockConnectorResponse,
+)
+from agent.ocpp.messages.reservation import (
+    CancelReservationRequest,
+    CancelReservationResponse,
+    ReservationStatusUpdateRequest,
+    ReservationStatusUpdateResponse,
+    ReserveNowRequest,
+    ReserveNowResponse,
+)
+from agent.ocpp.messages.transactions import (
+    GetTransactionStatusRequest,
+    GetTransactionStatusResponse,
+    TransactionEventRequest,
+    TransactionEventResponse,
+)
 
 Actions = Mapping[str, tuple[type[Request], type[Response]]]
 
@@ -42,6 +80,16 @@ FROM_CSMS = _by_action(
     (GetReportRequest, GetReportResponse),
     (ResetRequest, ResetResponse),
     (TriggerMessageRequest, TriggerMessageResponse),
+    (ClearCacheRequest, ClearCacheResponse),
+    (SendLocalListRequest, SendLocalListResponse),
+    (GetLocalListVersionRequest, GetLocalListVersionResponse),
+    (GetTransactionStatusRequest, GetTransactionStatusResponse),
+    (RequestStartTransactionRequest, RequestStartTransactionResponse),
+    (RequestStopTransactionRequest, RequestStopTransactionResponse),
+    (UnlockConnectorRequest, UnlockConnectorResponse),
+    (ChangeAvailabilityRequest, ChangeAvailabilityResponse),
+    (ReserveNowRequest, ReserveNowResponse),
+    (CancelReservationRequest, CancelReservationResponse),
 )
 """What the CSMS may call on this station."""
 
@@ -51,6 +99,10 @@ TO_CSMS = _by_action(
     (StatusNotificationRequest, StatusNotificationResponse),
     (HeartbeatRequest, HeartbeatResponse),
     (NotifyEventRequest, NotifyEventResponse),
+    (AuthorizeRequest, AuthorizeResponse),
+    (TransactionEventRequest, TransactionEventResponse),
+    (MeterValuesRequest, MeterValuesResponse),
+    (ReservationStatusUpdateRequest, ReservationStatusUpdateResponse),
 )
 """What this station calls on the CSMS."""
 

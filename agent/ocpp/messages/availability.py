@@ -1,8 +1,9 @@
 """Messages of functional block G, availability."""
 
 from enum import StrEnum
+from typing import Literal
 
-from agent.ocpp.messages.base import DateTime, Integer, Request, Response
+from agent.ocpp.messages.base import DateTime, EVSEType, Integer, Omissible, Request, Response, StatusInfoType
 
 
 class ConnectorStatus(StrEnum):
@@ -36,3 +37,17 @@ class HeartbeatResponse(Response):
     """G02: the CSMS's time."""
 
     current_time: DateTime
+
+
+class ChangeAvailabilityRequest(Request):
+    """G03, G04: of a connector, an EVSE or, without `evse`, the whole station."""
+
+    evse: Omissible[EVSEType] = None
+    operational_status: Literal["Inoperative", "Operative"]
+
+
+class ChangeAvailabilityResponse(Response):
+    """G03, G04."""
+
+    status: Literal["Accepted", "Rejected", "Scheduled"]
+    status_info: Omissible[StatusInfoType] = None

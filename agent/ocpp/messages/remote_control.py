@@ -1,8 +1,11 @@
 """Messages of functional block F, remote control."""
 
 from enum import StrEnum
+from typing import Literal
 
-from agent.ocpp.messages.base import EVSEType, Omissible, Request, Response, StatusInfoType
+from agent.ocpp.messages.authorization import IdTokenType
+from agent.ocpp.messages.base import EVSEType, Integer, Omissible, Request, Response, StatusInfoType, Text36
+from agent.ocpp.messages.charging_profile import ChargingProfileType
 
 
 class MessageTrigger(StrEnum):
@@ -40,4 +43,49 @@ class TriggerMessageResponse(Response):
     """F06: goes out before the message asked for (FR.05)."""
 
     status: TriggerMessageStatus
+    status_info: Omissible[StatusInfoType] = None
+
+
+class RequestStartTransactionRequest(Request):
+    """F01, F02: let this token charge."""
+
+    evse_id: Omissible[Integer] = None
+    group_id_token: Omissible[IdTokenType] = None
+    id_token: IdTokenType
+    remote_start_id: Integer
+    charging_profile: Omissible[ChargingProfileType] = None
+
+
+class RequestStartTransactionResponse(Response):
+    """F01, F02."""
+
+    status: Literal["Accepted", "Rejected"]
+    status_info: Omissible[StatusInfoType] = None
+    transaction_id: Omissible[Text36] = None
+
+
+class RequestStopTransactionRequest(Request):
+    """F03: end this transaction's authorization."""
+
+    transaction_id: Text36
+
+
+class RequestStopTransactionResponse(Response):
+    """F03."""
+
+    status: Literal["Accepted", "Rejected"]
+    status_info: Omissible[StatusInfoType] = None
+
+
+class UnlockConnectorRequest(Request):
+    """F05: let a plug go."""
+
+    evse_id: Integer
+    connector_id: Integer
+
+
+class UnlockConnectorResponse(Response):
+    """F05."""
+
+    status: Literal["Unlocked", "UnlockFailed", "OngoingAuthorizedTransaction", "UnknownConnector"]
     status_info: Omissible[StatusInfoType] = None

@@ -1,0 +1,119 @@
+"""A driver's authorization and the transaction it is part of: what is remembered of them, also over a power cut."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agent.evse.records import IdToken
+from agent.evse.session_tables import CAUSES, Cause
+
+
+@dataclass(slots=True)
+class Authorization:
+    """Somebody may charge here. `since` is monotonic; `told` is whether the CSMS has been told of it."""
+
+    token: IdToken
+    group: IdToken | None = None
+    remote_start_id: int | None = None
+    reservation_id: int | None = None
+    since: float = 0.0
+    told: bool = False
+
+
+@dataclass(slots=True)
+class Transaction:
+    """A transaction that runs. `seq_no` is that of its next message."""
+
+    id: str
+    token: IdToken | None = None
+    """The token that authorized it first: no other one takes it over (C01.FR.23)."""
+    seq_no: int = 0
+    evse_told: bool = False
+    """Whether a message named the EVSE and its connector (E01.FR.16)."""
+    energised: bool = False
+    """Whether the contactor has been closed within it."""
+    began: bool = False
+    """Whether the meter values of its begin have been sent (E01.FR.17)."""
+    charged: float = 0.0
+    """Seconds for which energy flowed, until the last change of state."""
+    phases: int | None = None
+    """The number of phases that was told last."""
+    stopped: str | None = None
+    """The cause (`CAUSES`) for which its authorization ended, while it still goes on."""
+    ending: str | None = None
+    """The cause for which it is about to end: it waits for the contactor and the meter."""
+    ending_token: IdToken | None = None
+    invalid_from: float | None = None
+    """Wh of the session at which the CSMS refused the token; energy flows up to MaxEnergyOnInvalidId beyond."""
+    suspended: bool = False
+    """Whether no energy is offered since the token was refused (E05.FR.02)."""
+
+    @property
+    def cause(self) -> Cause | None:
+        return None if self.ending is None else CAUSES[self.ending]
+
+
+def token_json(token: IdToken | None) -> Any:
+    return None if token is None else [token.id, token.type, [list(pair) for pair in token.additional_info]]
+
+
+def token_from(data: Any) -> IdToken | None:
+    if data is None:
+        return None
+    text, kind, additional = data
+    return IdToken(text, kind, tuple((one, two) for one, two in additional))
+
+
+_AUTHORIZATION = ("remote_start_id", "reservation_id", "told")
+_TRANSACTION = (
+    "id",
+    "seq_no",
+    "evse_told",
+    "energised",
+    "began",
+    "charged",
+    "phases",
+    "stopped",
+    "ending",
+    "invalid_from",
+    "suspended",
+)
+
+
+def authorization_json(one: Authorization | None, now: float) -> Any:
+    if one is None:
+        return None
+    data = {name: getattr(one, name) for name in _AUTHORIZATION}
+    return {**data, "token": token_json(one.token), "group": token_json(one.group), "age": round(now - one.since, 3)}
+
+
+def authorization_from(data: Mapping[str, Any] | None, now: float) -> Authorization | None:
+    if data is None:
+        return None
+    token = token_from(data["token"])
+    assert token is not None
+    found = Authorization(token, token_from(data["group"]), since=now - float(data["age"]))
+    for name in _AUTHORIZATION:
+        setattr(found, name, data[name])
+    return found
+
+
+def transaction_json(one: Transaction | None) -> Any:
+    if one is None:
+        return None
+    return {
+        **{name: getattr(one, name) for name in _TRANSACTION},
+        "token": token_json(one.token),
+        "ending_token": token_json(one.ending_token),
+    }
+
+
+def transaction_from(data: Mapping[str, Any] | None) -> Transaction | None:
+    if data is None:
+        return None
+    found = Transaction(str(data["id"]))
+    for name in _TRANSACTION:
+        setattr(found, name, data[name])
+    found.token = token_from(data["token"])
+    found.ending_token = token_from(data["ending_token"])
+    return found

@@ -418,6 +418,7 @@ class ChargePoint:
 
     async def _reset(self, on_idle: bool) -> None:
         self._desk.closed = not on_idle
+        reason = "ScheduledReset" if on_idle and self._busy(None) else "RemoteReset"
         if on_idle:
             while self._busy(None):
                 self._idle.clear()
@@ -434,7 +435,7 @@ class ChargePoint:
         self._wake.set()
         await asyncio.sleep(0.05)
         await self._quiet.wait()
-        self._request_reset("ScheduledReset" if on_idle else "RemoteReset")
+        self._request_reset(reason)
 
 
 _WATCHED = (

@@ -124,7 +124,9 @@ def changed(data: dict[str, Any], old: str) -> str:
     if kind == "boolean":
         return "false" if old == "true" else "true"
     if kind == "integer":
-        return str(int(old) + 1)
+        return str(int(old or 0) + 1)
+    if kind in ("MemberList", "OptionList"):
+        return next((one for one in characteristics["valuesList"].split(",") if one != old), old)
     if kind == "SequenceList":
         return ",".join(reversed(characteristics["valuesList"].split(",")))
     return "a = b, c.d"

@@ -40,8 +40,8 @@ async def has_been_read(shared: Stage) -> bool:
 
 
 NO_VALUE: set[Address] = {
-    ("EVSE@1", "Power"),  # only its limit is known
-    ("EVSE@2", "Power"),
+    ("AuthCtrlr", "MasterPassGroupId"),  # no such group
+    ("AlignedDataCtrlr", "TxEndedMeasurands"),
     ("OCPPCommCtrlr", "FileTransferProtocols"),
     ("SecurityCtrlr", "OrganizationName"),
     *((f"TokenReader{place}", "Token") for place in ("", "@1", "@2")),  # no card is on any of them

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from drivers.bench.csms import Payload
-from drivers.bench.ev import EvSettings
 from tests.certification.parts import CARD, PATIENCE, Stand, token
 
 CONNECTORS = ((1, 1), (1, 2), (2, 1))
@@ -148,7 +147,7 @@ def measurands(values: Iterable[Mapping[str, Any]], context: str | None = None) 
 
 
 async def report(stand: Stand, action: str, request: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Ask for a report, and put its parts together; seqNo must count from 0 (B07.FR.09)."""
+    """Ask for a report, and put its parts together; seqNo must count from 0 (B07.FR.10)."""
     since = stand.station.last
     number = since + 1
     answer = await stand.call(action, {"requestId": number, **request})
@@ -183,8 +182,3 @@ async def charge_at(stand: Stand, evse: int, number: str, connector: int = 1) ->
     transaction = str(first["transactionInfo"]["transactionId"])
     await stand.event(since=since, chargingState="Charging", transactionId=transaction)
     return transaction
-
-
-def plug_unheard(stand: Stand, evse: int, connector: int = 1) -> None:
-    """A car comes where the station may not tell of it."""
-    stand.connector(evse, connector).plug(EvSettings(soc=40))

@@ -8,7 +8,17 @@ import pytest
 
 from drivers.bench.csms import CallError
 from tests.certification.parts import CARD, OTHER, Stand, never, until
-from tests.certification.parts2 import CONNECTORS, change, charge_at, make_operative, named, report, settled, statuses
+from tests.certification.parts2 import (
+    CONNECTORS,
+    change,
+    charge_at,
+    make_operative,
+    named,
+    remote_start,
+    report,
+    settled,
+    statuses,
+)
 from tests.certification.parts2 import told as statuses_told
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -59,6 +69,7 @@ async def test_tc_b_02_cold_boot_pending(stand: Stand) -> None:
     since = await _boot_unaccepted(stand, "Pending")
     try:
         assert (await _get(stand, INTERVAL))[0]["attributeStatus"] == "Accepted"
+        assert (await remote_start(stand))["status"] == "Rejected"
         assert not statuses_told(stand, since)
     finally:
         _accept(stand)
@@ -67,7 +78,7 @@ async def test_tc_b_02_cold_boot_pending(stand: Stand) -> None:
     await statuses(stand, "Available", since=again)
 
 
-@pytest.mark.requirement("B03.FR.02", "B03.FR.03")
+@pytest.mark.requirement("B03.FR.02")
 async def test_tc_b_03_cold_boot_rejected(stand: Stand) -> None:
     since = await _boot_unaccepted(stand, "Rejected")
     try:
@@ -79,7 +90,7 @@ async def test_tc_b_03_cold_boot_rejected(stand: Stand) -> None:
     await statuses(stand, "Available", since=again)
 
 
-@pytest.mark.requirement("B02.FR.09")
+@pytest.mark.requirement("B03.FR.08")
 async def test_tc_b_30_cold_boot_pending_or_rejected_security_error(stand: Stand) -> None:
     await _boot_unaccepted(stand, "Rejected")
     again = stand.station.last
@@ -207,7 +218,7 @@ async def test_tc_b_11_set_variables_invalidly_formatted_values(stand: Stand) ->
     assert (await _get(stand, INTERVAL))[0]["attributeValue"] == before
 
 
-@pytest.mark.requirement("B05.FR.07")
+@pytest.mark.requirement("B05.FR.09")
 async def test_tc_b_39_set_variables_read_only(stand: Stand) -> None:
     assert await _set(stand, {**named("OCPPCommCtrlr", "ActiveNetworkProfile"), "attributeValue": "1"}) == [
         "Rejected"
@@ -217,7 +228,7 @@ async def test_tc_b_39_set_variables_read_only(stand: Stand) -> None:
 # --- B07: base reports -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.requirement("B07.FR.07", "B07.FR.09")
+@pytest.mark.requirement("B07.FR.03", "B07.FR.07")
 async def test_tc_b_12_get_base_report_configuration_inventory(stand: Stand) -> None:
     found = await report(stand, "GetBaseReport", {"reportBase": "ConfigurationInventory"})
     assert found
@@ -225,14 +236,14 @@ async def test_tc_b_12_get_base_report_configuration_inventory(stand: Stand) -> 
         assert any(attribute.get("mutability") != "ReadOnly" for attribute in one["variableAttribute"]), one
 
 
-@pytest.mark.requirement("B07.FR.08", "B07.FR.09")
+@pytest.mark.requirement("B07.FR.03", "B07.FR.08", "B07.FR.10")
 async def test_tc_b_13_get_base_report_full_inventory(stand: Stand) -> None:
     found = await report(stand, "GetBaseReport", {"reportBase": "FullInventory"})
     components = {one["component"]["name"] for one in found}
     assert {"ChargingStation", "EVSE", "Connector", "TxCtrlr", "AuthCtrlr", "ReservationCtrlr"} <= components
 
 
-@pytest.mark.requirement("B07.FR.03")
+@pytest.mark.requirement("B07.FR.03", "B07.FR.09")
 async def test_tc_b_14_get_base_report_summary_inventory(stand: Stand) -> None:
     found = await report(stand, "GetBaseReport", {"reportBase": "SummaryInventory"})
     states = {

@@ -79,6 +79,7 @@ async def test_tc_e_43_transaction_during_offline_period(stand: Stand) -> None:
         await stand.swipe()
         await stand.dark()
         await stand.unplug()
+        await asyncio.sleep(1.0)
     first = await stand.event(eventType="Started", idToken=token())
     await stand.ended(first["transactionInfo"]["transactionId"])
     assert all(one.get("offline") is True for one in stand.events())

@@ -341,7 +341,6 @@ CHARGING: list[Case] = [
     ("list of infos", list_({"idTokenInfo": {"status": "Accepted"}}), OCCURRENCE, "id"),
     ("list with an odd status", list_({"idToken": CARD, "idTokenInfo": {"status": "Good"}}), PROPERTY, "id"),
     ("list with null for an info", list_({"idToken": CARD, "idTokenInfo": None}), TYPE, "id"),
-    ("local list too long", list_(*[{"idToken": CARD}] * 100), FORMAT, "id"),
     ("list's version", call("GetLocalListVersion", {}), CALL, "id"),
     ("list's version asked with it", call("GetLocalListVersion", {"versionNumber": 1}), PROTOCOL, "id"),
     ("status of everything", call("GetTransactionStatus", {}), CALL, "id"),

@@ -4,21 +4,17 @@ pyserial opens and configures the port; after that the event loop waits on its f
 """
 
 import asyncio
-import os
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 
-import serial
-
 from drivers import DriverError, NoAnswer, Quality, Reading, Refused, Sink, Value
 from drivers.decimals import scaled
+from drivers.listening import listen, open_port
 from drivers.p1_telegram import BadTelegram, Telegram, TelegramReader
 from drivers.settings import BusSettings, DeviceSettings, P1Point, P1Profile, P1Settings, Profile, ProfileDevice
 
 BAD_IN_A_ROW = 3
 """Damaged telegrams after which the readings turn BAD, though the meter is not silent."""
-
-_CHUNK = 4096
 
 
 class P1Bus:
@@ -38,35 +34,21 @@ class P1Bus:
 
     async def run(self, sink: Sink) -> None:
         """Listen until cancelled. Raises `DriverError` when the port cannot be opened, is locked or hangs up."""
-        loop = asyncio.get_running_loop()
-        port = self._open_port()
-        ended: asyncio.Future[None] = loop.create_future()
+        port = open_port(self._settings.port, self._settings.baudrate)  # 8N1 for DSMR 4 and 5
         reader = TelegramReader()
         fd: int = port.fileno()
 
-        def readable() -> None:
-            try:
-                data = os.read(fd, _CHUNK)
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError as error:
-                data, reason = b"", error.strerror
-            else:
-                reason = "hung up"
-            if not data:
-                loop.remove_reader(fd)
-                ended.set_exception(DriverError(f"{self._settings.port}: {reason} (unplugged?)"))
-                return
+        def heard(data: bytes) -> None:
             for telegram in reader.feed(data):
                 self._take(telegram, sink)
 
         self._open, self._bad, self._heard = True, 0, self._monotonic()
-        loop.add_reader(fd, readable)
+        ended = listen(fd, self._settings.port, heard)
         try:
             await self._watch(ended, sink)
         finally:
             self._open = False
-            loop.remove_reader(fd)
+            asyncio.get_running_loop().remove_reader(fd)
             port.close()
             for waiting in self._waiting:
                 if not waiting.done():
@@ -95,13 +77,6 @@ class P1Bus:
         if reading.quality is Quality.BAD:
             raise NoAnswer(f"{device}.{point}: {reading.reason}")
         return reading
-
-    def _open_port(self) -> serial.Serial:
-        try:
-            # 8N1 for DSMR 4 and 5. `exclusive` locks the port against a second agent and against `board probe`.
-            return serial.Serial(self._settings.port, self._settings.baudrate, timeout=0, exclusive=True)
-        except (OSError, ValueError) as error:
-            raise DriverError(f"{self._settings.port}: cannot be opened: {error}") from error
 
     async def _watch(self, ended: "asyncio.Future[None]", sink: Sink) -> None:
         """Wait for the port to end, and turn the readings BAD after each `timeout` of silence."""

@@ -10,9 +10,8 @@ import math
 import os
 from collections.abc import Callable, Mapping
 
-import serial
-
 from drivers import DriverError, NoAnswer, PointInfo, Quality, Reading, Refused, Sink, Value
+from drivers.listening import listen, open_port
 from drivers.rapi import (
     MAX_CURRENT,
     MIN_CURRENT,
@@ -32,7 +31,6 @@ RETRY = 1.0
 """Seconds between two tries of a controller that does not answer."""
 PULSES = 3
 """Signs of life in the time of the watchdog."""
-_CHUNK = 4096
 
 
 class PilotUartBus:
@@ -63,30 +61,16 @@ class PilotUartBus:
 
     async def run(self, sink: Sink) -> None:
         """Poll until cancelled. Raises `DriverError` when the port cannot be opened, is held or hangs up."""
-        port = self._open_port()
-        loop = asyncio.get_running_loop()
-        ended: asyncio.Future[None] = loop.create_future()
+        port = open_port(self._settings.port, self._settings.baudrate)
         reader = LineReader()
         fd: int = port.fileno()
 
-        def readable() -> None:
-            try:
-                data = os.read(fd, _CHUNK)
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError as error:
-                data, reason = b"", error.strerror
-            else:
-                reason = "hung up"
-            if not data:
-                loop.remove_reader(fd)
-                ended.set_exception(DriverError(f"{self._settings.port}: {reason} (unplugged?)"))
-                return
+        def heard(data: bytes) -> None:
             for message in reader.feed(data):
                 self._heard(message, sink)
 
         self._fd, self._armed = fd, False
-        loop.add_reader(fd, readable)
+        ended = listen(fd, self._settings.port, heard)
         serving = asyncio.create_task(self._serve(sink))
         try:
             await asyncio.wait({ended, serving}, return_when=asyncio.FIRST_COMPLETED)
@@ -99,7 +83,7 @@ class PilotUartBus:
             serving.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await serving
-            loop.remove_reader(fd)
+            asyncio.get_running_loop().remove_reader(fd)
             if ended.done() and not ended.cancelled():
                 ended.exception()  # seen, also where the run was cancelled in the same moment
             port.close()
@@ -123,12 +107,6 @@ class PilotUartBus:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._changed.wait()
-
-    def _open_port(self) -> serial.Serial:
-        try:
-            return serial.Serial(self._settings.port, self._settings.baudrate, timeout=0, exclusive=True)
-        except (OSError, ValueError) as error:
-            raise DriverError(f"{self._settings.port}: cannot be opened: {error}") from error
 
     # --- commands and answers --------------------------------------------------------------------------------
 

@@ -14,9 +14,8 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 
-import serial
-
 from drivers import DriverError, NoAnswer, Quality, Reading, Refused, Sink, Value
+from drivers.listening import listen, open_port
 from drivers.reader_keys import KeyReader
 from drivers.reader_lines import Garbage, LineReader, Presence, Token, token_of
 from drivers.settings import (
@@ -37,7 +36,6 @@ EVIOCGVERSION = 0x80044501
 EVIOCGRAB = 0x40044590
 
 _POINTS = ("token_type", "token")
-_CHUNK = 4096
 _log = logging.getLogger(__name__)
 
 
@@ -58,12 +56,7 @@ class SerialPort(Port):
     """A serial port, locked against a second agent and against `board probe`."""
 
     def __init__(self, settings: SerialReaderSettings) -> None:
-        try:
-            self._port = serial.Serial(
-                settings.port, settings.baudrate, parity=settings.parity, timeout=0, exclusive=True
-            )
-        except (OSError, ValueError) as error:
-            raise DriverError(f"{settings.port}: cannot be opened: {error}") from error
+        self._port = open_port(settings.port, settings.baudrate, settings.parity)
         self.fd = self._port.fileno()
         self._lines = LineReader()
 
@@ -136,29 +129,11 @@ class ReaderBus:
 
     async def run(self, sink: Sink) -> None:
         """Listen until cancelled. Raises `DriverError` when the port cannot be opened, is held or hangs up."""
-        loop = asyncio.get_running_loop()
         port = self._opener()
-        ended: asyncio.Future[None] = loop.create_future()
-
-        def readable() -> None:
-            try:
-                data = os.read(port.fd, _CHUNK)
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError as error:
-                data, reason = b"", error.strerror
-            else:
-                reason = "hung up"
-            if data:
-                self._take(port, data, sink)
-            else:
-                loop.remove_reader(port.fd)
-                ended.set_exception(DriverError(f"{self._path}: {reason} (unplugged?)"))
-
         self._card, self._told_until = Presence(self._reader.hold, self._reader.token_type), 0.0
         try:
             try:
-                loop.add_reader(port.fd, readable)
+                ended = listen(port.fd, self._path, lambda data: self._take(port, data, sink))
             except OSError as error:
                 raise DriverError(f"{self._path}: is no reader: {error.strerror}") from error
             await self._watch(self._card, ended, sink)
@@ -166,7 +141,7 @@ class ReaderBus:
             self._card = None
             if self._gone is not None:
                 self._gone.cancel()
-            loop.remove_reader(port.fd)
+            asyncio.get_running_loop().remove_reader(port.fd)
             port.close()
 
     async def write(self, device: str, point: str, value: Value) -> None:

@@ -240,3 +240,8 @@ async def slave_on_pty(answer: Callable[[int, bytes], Answer]) -> AsyncIterator[
             yield slave, port
         finally:
             slave.close()
+
+
+def only_unit_1(unit: int, pdu: bytes) -> Answer:
+    """Unit 1 answers, all others are silent."""
+    return [(0, words_reply(unit, pdu[0], [7]))] if unit == 1 else []

@@ -75,3 +75,11 @@ def power_cut(folder: Path, text: str) -> str:
     left = store.kept("room")["key"]
     store.close()
     return left
+
+
+World = tuple[Availability, Told, Transactions]
+
+
+def states(availability: Availability) -> list[str]:
+    """Of the connectors (1, 1), (1, 2) and (2, 1)."""
+    return [one for _, _, one in availability.connectors()]

@@ -156,15 +156,26 @@ class ChargePoint:
         """Look after the EVSEs until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep())
-            for evse in self.evses.values():
-                for connector in evse.connectors.values():
-                    group.create_task(Hands(connector, buses, self._problems).run(self._clock))
+            hands = [
+                Hands(connector, buses, self._problems)
+                for evse in self.evses.values()
+                for connector in evse.connectors.values()
+            ]
+            for one in hands:
+                group.create_task(one.run(self._clock))
             while True:
                 self.step()
+                for one in hands:
+                    one.look()
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(TICK):
+                    async with asyncio.timeout(self._pause()):
                         await self._wake.wait()
                 self._wake.clear()
+
+    def _pause(self) -> float:
+        """Seconds until the EVSEs are to be looked at again, if nothing changes before."""
+        due = min((time for evse in self._all if (time := evse.due()) is not None), default=None)
+        return TICK if due is None else min(TICK, max(0.01, due - self._clock.monotonic()))
 
     def step(self) -> None:
         """Look at every EVSE once."""
@@ -192,13 +203,10 @@ class ChargePoint:
         floating = self._floating
         if floating.auth is None:
             return
+        auth = floating.auth
         for evse in self.evses.values():
-            if (
-                evse.connected
-                and evse.auth is None
-                and evse.free
-                and self._desk.open_to(evse, floating.auth.token, None)
-            ):
+            here = evse.connected and (not auth.evse_ids or evse.id in auth.evse_ids)
+            if here and evse.open_to(auth.token) and self._desk.open_to(evse, auth.token, auth.group):
                 evse.take_over(floating)
                 self._collect(floating)
                 evse.step()

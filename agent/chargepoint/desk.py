@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from agent.evse.authorization import Authorizer, Decision
@@ -10,6 +11,7 @@ from agent.evse.availability import Availability
 from agent.evse.evse import Evse
 from agent.evse.records import IdToken, IdTokenInfo
 from agent.evse.reservations import Reservations
+from agent.evse.transaction import Authorization
 from agent.model import DeviceModel, Value, Variable
 from agent.ocpp.authorization import NotAnswered
 from agent.ocpp.host import RemoteStart, StartAnswer
@@ -21,6 +23,10 @@ UNLOCK_SECONDS = 5.0
 
 END_SECONDS = 8.0
 """How long the next driver, or a reset, waits for a transaction that ends."""
+
+
+_Asked = list[IdTokenInfo | None]
+"""What the CSMS answered since a token was presented: nothing yet, or one answer."""
 
 
 class Asking(Protocol):
@@ -86,22 +92,12 @@ class Desk:
             if evse.held_by is not None and token.same(evse.held_by) and evse.auth is None:
                 evse.unlock(UNLOCK_SECONDS)  # E09.FR.03, E05.FR.11
                 return
-        users = [evse for evse in (*evses, self._floating) if evse.auth is not None]
-        users.sort(key=lambda evse: not token.same(evse.auth.token if evse.auth else None))
-        for evse in users:
-            if evse.auth is None:
-                continue
-            decision = await self._may_stop(token, evse)
-            if decision.accepted:
-                if self.authorizer.is_master_pass(decision.info):
-                    self._master_pass(token)
-                elif evse.auth is not None:
-                    evse.end_authorization("token", token)
-                    self._wake()
-                return
+        asked: _Asked = []
+        if await self._stops(token, evses, asked):
+            return
         chosen = self._choose(place)
         if chosen is None:
-            decision = await self._decide(token, None)  # it may be a master pass
+            decision = await self._decide(token, None, asked)  # it may be a master pass
             if self.authorizer.is_master_pass(decision.info):
                 self._master_pass(token)
             return
@@ -112,15 +108,33 @@ class Desk:
         if not chosen.open_to(token):
             log.info("EVSE %d: the transaction that runs there is somebody else's", chosen.id)
             return
-        decision = await self._decide(token, chosen.id or None)
+        decision = await self._decide(token, chosen.id or None, asked)
         if self.authorizer.is_master_pass(decision.info):
             self._master_pass(token)
         elif decision.accepted:
-            group = None if decision.info is None else decision.info.group
-            self._begin(chosen, decision.token or token, group)
+            self._begin(chosen, decision.token or token, decision.info)
         else:
             status = None if decision.info is None else decision.info.status
             log.info("a token was not accepted: %s", status)
+
+    async def _stops(self, token: IdToken, evses: Sequence[Evse], asked: _Asked) -> bool:
+        """Whether `token` ends an authorization: its own, one of its group, or with a master pass every one."""
+        users = [evse for evse in (*evses, self._floating) if evse.auth is not None]
+        users.sort(key=lambda evse: not token.same(evse.auth.token if evse.auth else None))
+        for evse in users:
+            auth = evse.auth
+            if auth is None:
+                continue  # it ended while the CSMS was asked
+            decision = await self._may_stop(token, auth, asked)
+            if not decision.accepted:
+                continue
+            if self.authorizer.is_master_pass(decision.info):
+                self._master_pass(token)
+            elif evse.auth is auth:
+                evse.end_authorization("token", token)
+                self._wake()
+            return True
+        return False
 
     def _choose(self, place: int | None) -> Evse | None:
         """The EVSE a driver at this reader means; the floating one where any will do, None where none is free."""
@@ -135,16 +149,24 @@ class Desk:
             return free[0]
         return self._floating if free and self._floating.auth is None else None
 
-    def _begin(self, evse: Evse, token: IdToken, group: IdToken | None, remote: int | None = None) -> bool:
-        if evse.id and not self.open_to(evse, token, group):
+    def _begin(self, evse: Evse, token: IdToken, info: IdTokenInfo | None, remote: RemoteStart | None = None) -> None:
+        group = None if info is None else info.group
+        if remote is not None:
+            group = remote.group or group
+        if not evse.open_to(token) or (evse.id and not self.open_to(evse, token, group)):
             log.info("EVSE %d is kept for somebody else, or cannot be used", evse.id)
-            return False
+            return
         reservation = self.reservations.claim(evse.id or None, token, group)
-        begun = evse.authorize(token, group, remote_start_id=remote, reservation_id=reservation)
+        evse.authorize(
+            token,
+            group,
+            remote_start_id=None if remote is None else remote.remote_start_id,
+            reservation_id=reservation,
+            evse_ids=() if info is None else info.evse_ids,
+        )
         if reservation is not None:
             self._background(self._keep())
         self._wake()
-        return begun
 
     def open_to(self, evse: Evse, token: IdToken, group: IdToken | None) -> bool:
         usable = self.availability.usable(evse.id)
@@ -159,30 +181,34 @@ class Desk:
 
     # --- authorization ---------------------------------------------------------------------------------------------
 
-    async def _decide(self, token: IdToken, evse: int | None, *, remote: bool = False) -> Decision:
-        decision = await self.authorizer.decide(token, online=self.online, evse=evse, remote=remote)
-        if decision.verdict != "ask":
-            return decision
-        try:
-            info = await self._line.authorize(decision.token or token)
-        except NotAnswered as error:
-            log.warning("the CSMS was not asked: %s", error)
-            return await self.authorizer.decide(token, online=False, evse=evse, remote=remote)
-        await self.authorizer.answered(token, info)
-        return self.authorizer.judge(token, info, evse)
+    async def _ask(self, token: IdToken, asked: _Asked) -> IdTokenInfo | None:
+        """What the CSMS says of `token`, asked once for all that hangs on it; None where it does not answer."""
+        if not asked:
+            try:
+                info = await self._line.authorize(token)
+            except NotAnswered as error:
+                log.warning("the CSMS was not asked: %s", error)
+                asked.append(None)
+            else:
+                await self.authorizer.answered(token, info)
+                asked.append(info)
+        return asked[0]
 
-    async def _may_stop(self, token: IdToken, evse: Evse) -> Decision:
-        auth = evse.auth
-        assert auth is not None
-        decision = await self.authorizer.may_stop(token, auth.token, auth.group, online=self.online)
+    async def _decide(self, token: IdToken, evse: int | None, asked: _Asked, *, remote: bool = False) -> Decision:
+        decide = partial(self.authorizer.decide, token, evse=evse, remote=remote)
+        decision = await decide(online=self.online)
         if decision.verdict != "ask":
             return decision
-        try:
-            info = await self._line.authorize(decision.token or token)
-        except NotAnswered:
-            return await self.authorizer.may_stop(token, auth.token, auth.group, online=False)
-        await self.authorizer.answered(token, info)
-        return self.authorizer.judge_stop(token, info, auth.group)
+        info = await self._ask(decision.token or token, asked)
+        return await decide(online=False) if info is None else self.authorizer.judge(token, info, evse)
+
+    async def _may_stop(self, token: IdToken, auth: Authorization, asked: _Asked) -> Decision:
+        decide = partial(self.authorizer.may_stop, token, auth.token, auth.group)
+        decision = await decide(online=self.online)
+        if decision.verdict != "ask":
+            return decision
+        info = await self._ask(decision.token or token, asked)
+        return await decide(online=False) if info is None else self.authorizer.judge_stop(token, info, auth.group)
 
     # --- the CSMS --------------------------------------------------------------------------------------------
 
@@ -214,9 +240,8 @@ class Desk:
         return evse
 
     async def _remote_start(self, evse: Evse, request: RemoteStart) -> None:
-        decision = await self._decide(request.id_token, evse.id, remote=True)
+        decision = await self._decide(request.id_token, evse.id, [], remote=True)
         if decision.accepted:
-            group = request.group or (None if decision.info is None else decision.info.group)
-            self._begin(evse, decision.token or request.id_token, group, request.remote_start_id)
+            self._begin(evse, decision.token or request.id_token, decision.info, request)
         else:
             log.info("a remote start was not authorized")

@@ -1,6 +1,7 @@
 """The hands of the station: they bring each connector's hardware to what its command says, and keep it there."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -33,18 +34,33 @@ class Buses(Protocol):
 class Hands:
     """Brings one connector's hardware to what its command says, and again where it may have been lost."""
 
-    PERIOD = 0.05
+    LOOK = 0.25
+    """Seconds after which a command that was not done, or not believed, is looked at again."""
     AGAIN = 1.0
+    """Seconds between two tries where the feedback says otherwise."""
 
     def __init__(self, connector: Connector, buses: Buses, problems: Problems) -> None:
         self._connector, self._buses, self._problems = connector, buses, problems
         self._done: dict[str, tuple[Value, int]] = {}
+        self._seen: tuple[bool, float, bool] | None = None
+        self._move = asyncio.Event()
         self._component = Component("CPPWMController", None, connector.evse, connector.connector)
+
+    def look(self) -> None:
+        """The EVSE has decided: move at once where the command is another than before."""
+        command = self._connector.command
+        now = (command.enable, command.offered, command.lock)
+        if now != self._seen:
+            self._seen = now
+            self._move.set()
 
     async def run(self, clock: Clock) -> None:
         told = 0.0
         while True:
-            await asyncio.sleep(self.PERIOD)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.LOOK):
+                    await self._move.wait()
+            self._move.clear()
             connector = self._connector
             if connector.pilot is None:
                 continue  # what is going on there is not known yet: a live session is adopted
@@ -58,7 +74,6 @@ class Hands:
                 failed = failed or await self._write(role, value)
             if failed:
                 self._problems.open(self._component, "command", failed)
-                await asyncio.sleep(0.2)
             else:
                 self._problems.close(self._component, "command")
 

@@ -12,6 +12,7 @@ from typing import Any
 from agent.clock import Clock
 from agent.evse.connector import Connector
 from agent.evse.metering import Meter, Sampling
+from agent.evse.plain import token_from, token_plain
 from agent.evse.power import Offer
 from agent.evse.power_path import PATIENCE, TXCTRLR, PowerPath, Protections
 from agent.evse.records import NO_AUTHORIZATION, IdToken
@@ -22,8 +23,6 @@ from agent.evse.transaction import (
     Transaction,
     authorization_from,
     authorization_json,
-    token_from,
-    token_json,
     transaction_from,
     transaction_json,
 )
@@ -33,6 +32,9 @@ LAST_READING = 5.0
 
 _DEAUTHORIZED = frozenset(("Authorized", "PowerPathClosed", "EnergyTransfer"))
 """Of TxStopPoint, what ends a transaction whose token is refused (E05.FR.10)."""
+
+_ASKED = ("remote", "master pass")
+"""Causes that somebody asked for who is not the driver: they end a transaction that was never authorized, too."""
 
 
 class Evse(PowerPath):
@@ -99,7 +101,7 @@ class Evse(PowerPath):
                 "tx": transaction_json(self.tx),
                 "sampling": None if self.sampling is None else self.sampling.to_json(),
                 "active": None if self.active is None else self.active.connector,
-                "held_by": token_json(self.held_by),
+                "held_by": token_plain(self.held_by),
                 "state": self._state,
                 "connected": self._connected,
                 "bay": self._bay_occupied,
@@ -293,15 +295,14 @@ class Evse(PowerPath):
         *,
         remote_start_id: int | None = None,
         reservation_id: int | None = None,
+        evse_ids: tuple[int, ...] = (),
     ) -> bool:
         """`token` may charge here from now on (E02.FR.01, F02.FR.21); False where somebody else does."""
         if not self.open_to(token):
             return False
-        self.auth = Authorization(token, group, remote_start_id, reservation_id, self._clock.monotonic())
+        self.auth = Authorization(token, group, remote_start_id, reservation_id, evse_ids, self._clock.monotonic())
         self.lock_failed = False
-        self._lock_asked = None
-        if self.held_by is not None:
-            self.held_by = None
+        self.held_by = None
         if self.tx is not None:
             self.tx.token = token
             self.tx.stopped = None
@@ -348,9 +349,9 @@ class Evse(PowerPath):
             if (
                 told.ends_transaction
                 or (cause == "deauthorized" and stops)
-                or (cause == "remote" and stops and not had)
+                or (cause in _ASKED and stops and not had)
             ):
-                self._end(cause, token)  # E05.FR.10; a remote stop of what nobody authorized
+                self._end(cause, token)  # E05.FR.10; a stop of what nobody authorized
                 return
             if cause == "timeout" and "ParkingBayOccupancy" not in self._stop_points:  # E03.FR.05, F02.FR.07
                 self._end(cause, token)
@@ -384,10 +385,10 @@ class Evse(PowerPath):
                 cause = "energy refused"
             self._happened("ChargingStateChanged", cause=cause)
         tx = self.tx
-        if tx is not None and tx.ending is None and self._state == "Charging" and tx.phases is not None:
+        if tx is not None and tx.ending is None and self._state == "Charging":
             phases = self._meter.phases_used()
             if phases and phases != tx.phases and now - (self._charging_since or now) > PATIENCE:
-                self._happened("ChargingStateChanged")  # E02.FR.19
+                self._happened("ChargingStateChanged")  # E02.FR.18, E02.FR.19
 
     # --- the transaction -------------------------------------------------------------------------------------------
 

@@ -77,8 +77,7 @@ class Ledger(ABC):
             told["id_token"] = token
         if auth is not None and not auth.told:
             auth.told = True
-            if auth.token.type != "NoAuthorization" or event_type:
-                told["id_token"] = auth.token  # E03.FR.01
+            told["id_token"] = auth.token  # E03.FR.01
             told["reservation_id"] = auth.reservation_id  # E03.FR.03
             if auth.remote_start_id is not None:
                 told["remote_start_id"] = auth.remote_start_id  # F01.FR.25, F02.FR.01

@@ -71,7 +71,6 @@ class PowerPath(Ledger):
         self._offered_since: float | None = None
         self._calm_since: float | None = None
         self._opened: float | None = None
-        self._lock_asked: float | None = None
         self._unlock_until = 0.0
         self._withdrawn: float | None = None
         self._started_at = 0.0

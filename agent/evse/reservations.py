@@ -13,6 +13,7 @@ from typing import Any
 
 from agent.clock import Clock
 from agent.evse.availability import AVAILABLE, FAULTED, OCCUPIED, RESERVED, UNAVAILABLE, Availability
+from agent.evse.plain import known_token, token_from, token_plain
 from agent.evse.records import IdToken
 from agent.evse.settings import EvseSettings
 from agent.model import DeviceModel
@@ -294,15 +295,11 @@ def _to_plain(one: Reservation) -> dict[str, Any]:
     return {
         "id": one.id,
         "expiry": one.expiry.astimezone(UTC).isoformat(),
-        "token": _token(one.id_token),
-        "group": None if one.group is None else _token(one.group),
+        "token": token_plain(one.id_token),
+        "group": token_plain(one.group),
         "evse": one.evse,
         "connector_type": one.connector_type,
     }
-
-
-def _token(token: IdToken) -> list[Any]:
-    return [token.id, token.type, [list(pair) for pair in token.additional_info]]
 
 
 def _from_plain(plain: dict[str, Any]) -> Reservation:
@@ -312,12 +309,4 @@ def _from_plain(plain: dict[str, Any]) -> Reservation:
     number, evse, kind = plain["id"], plain["evse"], plain["connector_type"]
     if type(number) is not int or type(evse) not in (int, type(None)) or not isinstance(kind, str | None):
         raise ValueError(f"{plain} is no reservation")
-    group = None if plain["group"] is None else _to_token(plain["group"])
-    return Reservation(number, expiry, _to_token(plain["token"]), group, evse, kind)
-
-
-def _to_token(plain: list[Any]) -> IdToken:
-    text, kind, additional = plain
-    if not isinstance(text, str) or not isinstance(kind, str):
-        raise ValueError(f"{plain} is no token")
-    return IdToken(text, kind, tuple((str(one), str(two)) for one, two in additional))
+    return Reservation(number, expiry, known_token(plain["token"]), token_from(plain["group"]), evse, kind)

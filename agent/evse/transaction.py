@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agent.evse.plain import known_token, token_from, token_plain
 from agent.evse.records import IdToken
 from agent.evse.session_tables import CAUSES, Cause
 
@@ -16,6 +17,8 @@ class Authorization:
     group: IdToken | None = None
     remote_start_id: int | None = None
     reservation_id: int | None = None
+    evse_ids: tuple[int, ...] = ()
+    """The EVSEs that it is for; empty: all (C01.FR.22)."""
     since: float = 0.0
     told: bool = False
 
@@ -53,17 +56,6 @@ class Transaction:
         return None if self.ending is None else CAUSES[self.ending]
 
 
-def token_json(token: IdToken | None) -> Any:
-    return None if token is None else [token.id, token.type, [list(pair) for pair in token.additional_info]]
-
-
-def token_from(data: Any) -> IdToken | None:
-    if data is None:
-        return None
-    text, kind, additional = data
-    return IdToken(text, kind, tuple((one, two) for one, two in additional))
-
-
 _AUTHORIZATION = ("remote_start_id", "reservation_id", "told")
 _TRANSACTION = (
     "id",
@@ -84,17 +76,22 @@ def authorization_json(one: Authorization | None, now: float) -> Any:
     if one is None:
         return None
     data = {name: getattr(one, name) for name in _AUTHORIZATION}
-    return {**data, "token": token_json(one.token), "group": token_json(one.group), "age": round(now - one.since, 3)}
+    data["evse_ids"] = list(one.evse_ids)
+    return {
+        **data,
+        "token": token_plain(one.token),
+        "group": token_plain(one.group),
+        "age": round(now - one.since, 3),
+    }
 
 
 def authorization_from(data: Mapping[str, Any] | None, now: float) -> Authorization | None:
     if data is None:
         return None
-    token = token_from(data["token"])
-    assert token is not None
-    found = Authorization(token, token_from(data["group"]), since=now - float(data["age"]))
+    found = Authorization(known_token(data["token"]), token_from(data["group"]), since=now - float(data["age"]))
     for name in _AUTHORIZATION:
         setattr(found, name, data[name])
+    found.evse_ids = tuple(int(one) for one in data["evse_ids"])
     return found
 
 
@@ -103,8 +100,8 @@ def transaction_json(one: Transaction | None) -> Any:
         return None
     return {
         **{name: getattr(one, name) for name in _TRANSACTION},
-        "token": token_json(one.token),
-        "ending_token": token_json(one.ending_token),
+        "token": token_plain(one.token),
+        "ending_token": token_plain(one.ending_token),
     }
 
 

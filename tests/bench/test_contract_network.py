@@ -276,7 +276,10 @@ async def test_a_pending_station_does_what_it_is_told_and_says_nothing_unasked(l
     await station.wait_for("BootNotification", lambda p: p["reason"] == "Triggered", since, PATIENCE)
     since = await is_accepted_at_last(line)
     await until(lambda: trips(station, since), "the event that waited")
+    since = station.last
     await line.control("DELETE", "/bench/device/rcd-1/point/tripped")
+    # What it has to tell of that shall not reach into the next test.
+    await until(lambda: told(station, since) == [(1, 1), (1, 2)], "the connectors are sound again")
 
 
 @pytest.mark.requirement("B03.FR.02", "B03.FR.03", "B03.FR.06", "B03.FR.08")

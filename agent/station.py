@@ -51,8 +51,8 @@ log = logging.getLogger(__name__)
 APPLY_SECONDS = 1.5
 """How long the stored Targets may take to reach their devices before the station boots without them."""
 
-HEAR_SECONDS = 0.5
-"""How long the first word of the charge controllers may take, so that the first statuses are true."""
+HEAR_SECONDS = 1.0
+"""How long the first statuses wait for the first word of the charge controllers."""
 
 SETTLE_SECONDS = 5.0
 """How much longer than the longest `max_age` a `Problem` from before a restart may take to show again."""
@@ -201,6 +201,7 @@ class Station:
         restore(self.model, store.attributes())
 
         self.charging: ChargePoint | None = None
+        self.heard = False
         self.link = CsmsLink(self)
         self.events = BuiltInEvents(self.model, self.clock, self.link.post, settings)
         self.problems = Problems(self.model, self.events.problem)
@@ -362,9 +363,6 @@ class Station:
         await self.control.apply_all(APPLY_SECONDS)
         if self.charging is not None:
             tasks.append(asyncio.create_task(self.charging.run(self)))
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(HEAR_SECONDS):
-                    await self.charging.heard.wait()
         tasks += [asyncio.create_task(job) for job in (self._follow(), self.link.run())]
         notify("READY=1")
         gc.freeze()
@@ -424,6 +422,15 @@ class Station:
             await asyncio.sleep(delay)
             delay = min(delay * 2, BACK_OFF[1])
 
+    async def _hear(self) -> None:
+        """Let the first statuses wait for the charge controllers, so that they are true; not for long."""
+        if self.charging is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(HEAR_SECONDS):
+                    await self.charging.heard.wait()
+        self.heard = True
+        self.link.connector_changed()
+
     async def _sweep(self) -> None:
         while True:
             self.readings.sweep()
@@ -432,6 +439,7 @@ class Station:
     async def _follow(self) -> None:
         ages = [variable.max_age for variable in self.model.variables() if variable.max_age is not None]
         settled_at = self.clock.monotonic() + max(ages, default=0.0) + SETTLE_SECONDS
+        await self._hear()
         while True:
             await asyncio.sleep(1.0)
             await self.control.step()

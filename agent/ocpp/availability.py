@@ -49,7 +49,7 @@ class Statuses:
             self._waiting.setdefault(place, None)
 
     def next_call(self, _now: float) -> Call | None:
-        while self._waiting:
+        while self._waiting and self._host.heard:
             place = next(iter(self._waiting))
             since = self._waiting.pop(place)
             call = self.call(place, since)
@@ -58,7 +58,7 @@ class Statuses:
         return None
 
     def due(self) -> float | None:
-        return 0.0 if self._waiting else None
+        return 0.0 if self._waiting and self._host.heard else None
 
     def call(self, place: Place, since: datetime | None = None) -> Call | None:
         """The StatusNotification of one connector as it is now; None where there is no such connector."""

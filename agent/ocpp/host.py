@@ -209,6 +209,11 @@ class Host(Protocol):
         """The profile to connect with now."""
         ...
 
+    @property
+    def heard(self) -> bool:
+        """Whether the connectors' states follow from the hardware yet: before, they are not worth telling."""
+        ...
+
     def connectors(self) -> Sequence[ConnectorState]:
         """Every connector with its status now."""
         ...

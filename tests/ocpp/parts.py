@@ -153,6 +153,8 @@ def hardware() -> list[Variable]:
 class Home:
     """A station as the OCPP side sees it; without `charging` it charges no cars. `now_set` remembers the settings."""
 
+    heard = True
+
     def __init__(
         self,
         clock: FakeClock | SystemClock | None = None,

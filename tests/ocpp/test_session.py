@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from agent.ocpp.availability import Statuses
 from agent.ocpp.handlers import HANDLERS
 from agent.ocpp.messages import FROM_CSMS
 from agent.ocpp.messages.provisioning import RegistrationStatus
@@ -18,7 +19,7 @@ from agent.ocpp.variables import (
     OFFLINE_THRESHOLD,
     TIME_SOURCE,
 )
-from tests.ocpp.parts import Line, boot_answer
+from tests.ocpp.parts import Home, Line, boot_answer
 
 
 def statuses(messages):
@@ -436,3 +437,16 @@ def test_frames_that_mean_nothing_are_answered_or_ignored_and_change_nothing(acc
     assert accepted.take([3, "nobody", {}]) is None
     assert accepted.take([4, "nobody", "InternalError", "", {}]) is None
     assert accepted.session.accepted
+
+
+@pytest.mark.requirement("B01.FR.05")
+def test_the_first_statuses_wait_for_the_hardware() -> None:
+    home = Home()
+    home.heard = False
+    statuses = Statuses(home)
+    statuses.tell_all()
+    assert statuses.due() is None and statuses.next_call(0.0) is None
+    home.heard = True
+    assert statuses.due() == 0.0
+    call = statuses.next_call(0.0)
+    assert call is not None and call.action == "StatusNotification"

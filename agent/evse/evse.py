@@ -451,7 +451,7 @@ class Evse(PowerPath):
             self.auth = None
             self._spent = self._connected
         self._wanted = False
-        tx.ending, tx.ending_token = cause, token
+        tx.ending, tx.ending_token, tx.ending_offline = cause, token, not self.online
         self._changed()
         self._ending_since = self._clock.monotonic()
         if self.active is None:

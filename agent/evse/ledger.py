@@ -107,7 +107,7 @@ class Ledger(ABC):
             trigger,
             tx.seq_no,
             tx.id,
-            offline=not self.online,
+            offline=not self.online or tx.ending_offline,
             charging_state=self._state,
             stopped_reason=reason,
             time_spent_charging=int(charged),

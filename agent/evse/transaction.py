@@ -45,6 +45,8 @@ class Transaction:
     """The cause (`CAUSES`) for which its authorization ended, while it still goes on."""
     ending: str | None = None
     """The cause for which it is about to end: it waits for the contactor and the meter."""
+    ending_offline: bool = False
+    """Whether that happened while the CSMS could not be reached (E04.FR.03, E08.FR.07)."""
     ending_token: IdToken | None = None
     invalid_from: float | None = None
     """Wh of the session at which the CSMS refused the token; energy flows up to MaxEnergyOnInvalidId beyond."""
@@ -67,6 +69,7 @@ _TRANSACTION = (
     "phases",
     "stopped",
     "ending",
+    "ending_offline",
     "invalid_from",
     "suspended",
 )

@@ -318,7 +318,10 @@ def test_a_killed_agent_is_started_again_while_the_power_stays_on(api: Api) -> N
 
 
 def test_a_hung_agent_is_killed_by_the_watchdog_and_started_again(api: Api) -> None:
-    wait_until(lambda: any(e["what"] == "write" for e in api("GET", "/bench/log")[1]["entries"][-20:]))
+    since = api("GET", "/bench/log")[1]["next"]
+    assert api("POST", "/bench/power", {"state": "cycle"})[0] == 200
+    # Controllers are armed before the agent is ready; that they get a command is later, and then the watchdog counts.
+    wait_until(lambda: any(e.get("point") == "enable" for e in api("GET", f"/bench/log?since={since}")[1]["entries"]))
     pid = pid_of(api)
     assert api("POST", "/bench/agent", {"state": "hang"})[0] == 200
     wait_until(lambda: pid_of(api) not in (None, pid))

@@ -59,6 +59,13 @@ BEGINS = (cable_first, token_first, remote_cable_first, remote_first, reserved)
 ENDS = (by_token, by_cable, by_remote, refused)
 
 
+def session_that_runs() -> Rig:
+    rig = Rig(TxCtrlr_TxStopPoint="EVConnected,Authorized")
+    rig.evse.online = True
+    rig.charge()
+    return rig
+
+
 def session(begin: Callable[[Rig], None], end: Callable[[Rig], None], *, online: bool = True) -> Rig:
     rig = Rig(
         TxCtrlr_TxStartPoint="PowerPathClosed",
@@ -179,3 +186,13 @@ def test_the_begin_is_told_when_charging_starts_where_the_evse_came_later():
     rig.run(5)
     charging = next(event for event in rig.events if event.charging_state == "Charging")
     assert [value.samples[0].context for value in charging.meter_values] == ["Transaction.Begin"]
+
+
+@pytest.mark.requirement("E08.FR.07", "E04.FR.03")
+def test_an_end_that_came_offline_is_told_so_though_the_meter_answers_later():
+    rig = session_that_runs()
+    rig.evse.online = False
+    rig.evse.end_authorization("token", ANN)
+    rig.evse.online = True
+    rig.run(10)
+    assert rig.ended.offline

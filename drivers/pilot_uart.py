@@ -15,7 +15,6 @@ from drivers.listening import listen, open_port
 from drivers.rapi import (
     MAX_CURRENT,
     MIN_CURRENT,
-    MISSED_PULSE,
     SEQUENCES,
     BadAnswer,
     LineReader,
@@ -153,6 +152,9 @@ class PilotUartBus:
     # --- duties ------------------------------------------------------------------------------------------------
 
     async def _arm(self) -> None:
+        allowed = bool(self._enabled and self._offered)
+        if not allowed and (self._enabled is not None or self._offered == 0):
+            await self._ask("FS")  # before all else: it may hear, and not be heard
         seconds, current = int(self._settings.watchdog), self._settings.fallback_current
         said = await self._ask(f"SY {seconds} {current}")
         if said[:2] != (str(seconds), str(current)):
@@ -166,16 +168,17 @@ class PilotUartBus:
             await self._set_current(self._offered)
         if self._enabled and self._offered:
             await self._ask("FE")
-        elif self._enabled is not None or self._offered == 0:
+        elif allowed:  # and was taken away meanwhile
             await self._ask("FS")
         self._armed = True
 
     async def _pulse(self) -> None:
-        """A sign of life; one that came too late is owned up to, and the current is what it was again."""
+        """A sign of life. Where one came too late it is armed anew, and then is given what it had.
+
+        To acknowledge it instead ($SY 165) would offer the car the most that the controller can, until the next $SC.
+        """
         if (await self._exchange("SY")).word != "OK":
-            await self._ask(f"SY {MISSED_PULSE}")
-            if self._offered:
-                await self._set_current(self._offered)
+            await self._arm()
         self._pulse_at = self._monotonic() + self._settings.watchdog / PULSES
 
     # --- reading and writing -------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """RAPI, what OpenEVSE's controllers speak over a serial line: lines, checksums, states. Pure, no I/O.
 
-    $GS :1F^0B CR                      a command, a sequence id of its own, XOR of all characters before "^"
+    $GS :1F^5D CR                      a command, a sequence id of its own, XOR of all characters before "^"
     $OK 03 125 03 0140 :1F^.. CR       its answer; $NK where it will not
     $AT 03 03 16 0140^.. CR            told unasked, when the state changes; $AB after it has started
 
@@ -20,8 +20,6 @@ MAX_LENGTH = 128
 """Characters of a line; the longest that is documented has about 70."""
 SEQUENCES = 255
 """Sequence ids are 1 to this; 0 is for "none"."""
-MISSED_PULSE = "165"
-"""What acknowledges that signs of life were missed."""
 MIN_CURRENT = 6
 """A; below this the pilot has no duty to say it with (IEC 61851-1)."""
 MAX_CURRENT = 80

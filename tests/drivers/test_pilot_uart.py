@@ -34,6 +34,7 @@ class OpenEvse:
         self.port = os.ttyname(self._held)
         self.log: list[str] = []
         self.silent = False
+        self.mute = False
         self.supervises = True
         self.missed = False
         self.car = 1
@@ -79,6 +80,8 @@ class OpenEvse:
             if words[0] not in ("GS", "GE", "G5"):
                 self.log.append(text)
             ok, said = self._do(words)
+            if self.mute:
+                continue
             self.say(" ".join(filter(None, ("$OK" if ok else "$NK", said, f":{sequence}"))))
 
     def _do(self, words: list[str]) -> tuple[bool, str]:
@@ -99,10 +102,10 @@ class OpenEvse:
             case ["FS"]:
                 self.asleep = True
             case ["SY", interval, current] if self.supervises:
-                self.armed = (int(interval), int(current))
+                self.armed, self.missed = (int(interval), int(current)), False
                 return True, f"{interval} {current} 0"
             case ["SY", "165"] if self.supervises:
-                self.missed = False
+                self.missed, self.current = False, self.most
             case ["SY"] if self.supervises:
                 return not self.missed, f"{self.armed[0]} {self.armed[1]} {2 * self.missed}"
             case _:
@@ -262,14 +265,31 @@ async def test_a_stop_that_went_unanswered_is_what_it_comes_back_to(controller):
         assert controller.asleep
 
 
-async def test_signs_of_life_that_came_too_late_are_owned_up_to(controller):
+async def test_a_stop_is_sent_to_one_that_hears_and_is_not_heard(controller):
+    bus = bus_on(controller, timeout="50ms")
+    async with running(bus) as seen:
+        await seen.value("car", "pilot", "A")
+        await bus.write("car", "offered_current", 16)
+        await bus.write("car", "enable", True)
+        controller.mute = True
+        assert "no answer" in (await seen.bad("car", "pilot")).reason
+        with pytest.raises(NoAnswer):
+            await bus.write("car", "enable", False)
+        await until(lambda: controller.asleep)
+        controller.asleep = False
+        await until(lambda: controller.asleep)  # as often as it is tried
+
+
+async def test_after_signs_of_life_that_came_too_late_it_offers_what_was_wanted_and_never_more(controller):
     bus = bus_on(controller, watchdog="3s")
     async with running(bus) as seen:
         await seen.value("car", "pilot", "A")
         await bus.write("car", "offered_current", 16)
+        controller.log.clear()
         controller.missed, controller.current = True, 6
-        await until(lambda: "SY 165" in controller.log)
         await until(lambda: controller.current == 16)
+        assert not controller.missed
+        assert [text for text in controller.log if text != "SY"] == ["SY 3 6", "SC 16 V"]
 
 
 async def test_a_controller_without_supervision_is_bad_and_can_be_stopped(controller):

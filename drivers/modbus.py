@@ -14,6 +14,7 @@ from drivers.modbus_codec import Codec, sunssf
 from drivers.modbus_device import Device, Poll, device_of, setting
 from drivers.modbus_plan import Block, Point, block_of
 from drivers.modbus_request import Request, read_request, write_coil, write_registers
+from drivers.modbus_snapshot import NotReady, SnapshotTaker
 from drivers.modbus_wire import ExceptionReply, Wire, WireLost, wire_for
 from drivers.settings import DeviceSettings, ModbusRtuSettings, ModbusTcpSettings, Profile
 
@@ -56,6 +57,7 @@ class ModbusBus:
         rtu = isinstance(settings, ModbusRtuSettings)
         self._devices = {key: device_of(key, device, profiles, rtu) for key, device in devices.items()}
         self._kept = [device for device in self._devices.values() if device.has_duties]
+        self._takers = [(one, one.snapshot) for one in self._devices.values() if one.snapshot is not None]
         self._wire: Wire | None = None
         self._writes: deque[_Job] = deque()
         self._reads: deque[_Job] = deque()
@@ -105,6 +107,9 @@ class ModbusBus:
         if access not in point.access:
             verb = "written" if access == "w" else "read"
             raise Refused(f"{device}.{name} cannot be {verb}")
+        snapshot = owner.profile.snapshot
+        if snapshot is not None and name in (*snapshot.states, *snapshot.points):
+            raise Refused(f"{device}.{name} belongs to the snapshots, which go by themselves")
         return owner, point
 
     async def _submit(self, queue: deque[_Job], action: Callable[[], Awaitable[Any]]) -> Any:
@@ -158,10 +163,14 @@ class ModbusBus:
                 await self._serve(job)
             return
         poll, at = self._next(now)
-        if poll is not None and at <= now:
+        able = [(taker.due, device, taker) for device, taker in self._takers if not device.failures and device.armed]
+        snap_at, signer, taker = min(able, key=lambda one: one[0], default=(math.inf, None, None))
+        if signer is not None and taker is not None and snap_at <= min(now, at):
+            await self._snap(signer, taker, wire, sink)
+        elif poll is not None and at <= now:
             await self._poll(poll, wire, sink)
         else:
-            await self._pause(min(at, duty_at) - now)
+            await self._pause(min(at, duty_at, snap_at) - now)
 
     async def _pause(self, seconds: float) -> None:
         """Wait until the next poll is due or somebody calls."""
@@ -245,9 +254,29 @@ class ModbusBus:
         if now >= device.retry_unsupported_at:
             device.plan(now)
 
+    async def _snap(self, device: Device, taker: SnapshotTaker, wire: Wire, sink: Sink) -> None:
+        """The next request of a snapshot; between them everything else has its turn."""
+        try:
+            taken = taker.answered(await wire.exchange(taker.request()), wire.answered_at)
+        except ExceptionReply as refusal:
+            taker.failed(self._monotonic())
+            self._report(list(taker.points), device, sink, str(refusal))
+            return
+        except NotReady as error:
+            self._report(list(taker.points), device, sink, str(error))
+            return
+        except NoAnswer as error:
+            self._failed(device, str(error), sink)
+            return
+        if taken is not None:
+            for point, value in taken.values:
+                sink(device.name, point.name, _reading(point, value, taken.time))
+
     def _recovered(self, device: Device) -> None:
         device.failures = 0
         now = self._monotonic()
+        if device.snapshot is not None:
+            device.snapshot.reset(now)
         for poll in device.polls:
             poll.due = now
 

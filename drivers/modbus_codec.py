@@ -52,6 +52,7 @@ class Codec:
         scale, offset = Decimal(1), Decimal(0)
         na: tuple[int, ...] = ()
         self._bit: int | None = None
+        self.coding = point.coding if isinstance(point, ModbusPoint) else "ascii"
         self._rounding = ROUND_HALF_EVEN
         if isinstance(point, ModbusPoint):
             scale, offset = Decimal(repr(point.scale)), Decimal(repr(point.offset))
@@ -70,6 +71,8 @@ class Codec:
 
     def decode(self, raw: bytes, exponent: int = 0) -> Value | None:
         """The value in `raw` (2 bytes a register, big-endian); `exponent` comes from the register `scale_at`."""
+        if self.coding == "der":
+            return der_digits(raw)
         if self.kind == "string":
             return raw.split(b"\0", 1)[0].decode("ascii", "replace").strip()
         if self._swap:
@@ -147,6 +150,18 @@ def sunssf(raw: bytes) -> int | None:
     """The power of ten in a SunSpec scale factor register; None if the device does not implement it."""
     exponent = int.from_bytes(raw, "big", signed=True)
     return exponent if abs(exponent) <= SUNSSF_LIMIT else None
+
+
+def der_digits(raw: bytes) -> str | None:
+    """The ASN.1 sequence at the start of `raw` as hexadecimal digits; None where there is none, or not all of it."""
+    if len(raw) < 2 or raw[0] != 0x30:
+        return None
+    start, length = 2, raw[1]
+    if length > 0x80:  # the number of bytes that tell the length
+        start += length - 0x80
+        length = int.from_bytes(raw[2:start], "big")
+    end = start + length
+    return raw[:end].hex() if start < end <= len(raw) else None
 
 
 def _exponent(number: Decimal) -> int:

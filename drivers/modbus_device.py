@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from drivers import DriverError, Value
-from drivers.modbus_plan import Block, Point, blocks_of, points_of
+from drivers.modbus_plan import Block, Point, blocks_of, points_of, polled
 from drivers.modbus_request import Request, read_request
+from drivers.modbus_snapshot import SnapshotTaker, taker
 from drivers.settings import DeviceSettings, ModbusProfile, Profile, ProfileDevice
 
 
@@ -31,6 +32,7 @@ class Device:
     unit: int
     profile: ModbusProfile
     points: dict[str, Point]
+    snapshot: SnapshotTaker | None = None
     polls: list[Poll] = field(default_factory=list)
     unsupported: set[str] = field(default_factory=set)
     retry_unsupported_at: float = math.inf
@@ -47,14 +49,16 @@ class Device:
     def start(self, now: float) -> None:
         """A new run: nothing is known of the device."""
         self.failures, self._repeated = 0, None
+        if self.snapshot is not None:
+            self.snapshot.reset(now)
         self.disarm()
         self.plan(now)
 
     def plan(self, due: float) -> None:
-        """All readable points in as few polls as can be, the first time at `due`."""
+        """All polled points in as few polls as can be, the first time at `due`."""
         self.unsupported.clear()
         self.retry_unsupported_at = math.inf
-        blocks = blocks_of(self.readable(), self.profile.max_block, self.profile.max_gap)
+        blocks = blocks_of(polled(self.profile, self.points), self.profile.max_block, self.profile.max_gap)
         self.polls = [self.poll(block, due) for block in blocks]
 
     def poll(self, block: Block, due: float) -> Poll:
@@ -131,4 +135,4 @@ def device_of(name: str, device: DeviceSettings, profiles: Mapping[str, Profile]
                 points[key].codec.encode(value)
     except ValueError as error:
         raise DriverError(f"profile {device.profile}: {error}") from error
-    return Device(name, unit, profile, points)
+    return Device(name, unit, profile, points, taker(unit, profile.snapshot, points, profile.max_block))

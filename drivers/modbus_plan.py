@@ -91,7 +91,7 @@ def block_of(points: Iterable[Point]) -> Block:
 def points_of(profile: ModbusProfile, poll: float | None = None) -> dict[str, Point]:
     """The points of a device with this profile; `poll` is the device's own period, if it has one.
 
-    Raises ValueError where one request cannot hold a point.
+    Raises ValueError where one request cannot hold a point. A text of a snapshot may be longer: it holds still.
     """
     points = {}
     for name, p in profile.points.items():
@@ -112,12 +112,31 @@ def points_of(profile: ModbusProfile, poll: float | None = None) -> dict[str, Po
             multiple=not single,
             names=p.names,
         )
-        if point.end - point.start > profile.max_block:
+        whole = profile.snapshot is None or name not in profile.snapshot.points or p.scale_at is not None
+        if whole and point.end - point.start > profile.max_block:
             raise ValueError(f"{name}: does not fit, with its scale factor, into max_block: {profile.max_block}")
         if point.end > 65536:
             raise ValueError(f"{name}: ends behind register 65535")
         points[name] = point
     return points
+
+
+def polled(profile: ModbusProfile, points: Mapping[str, Point]) -> list[Point]:
+    """The points that are read by themselves: those of a snapshot are not."""
+    aside = () if profile.snapshot is None else (*profile.snapshot.states, *profile.snapshot.points)
+    return [point for name, point in points.items() if "r" in point.access and name not in aside]
+
+
+def snapshot_blocks(profile: ModbusProfile, points: Mapping[str, Point]) -> list[Block]:
+    """The reads of one snapshot, where the device is ready at once; its trigger counts as one of them."""
+    if profile.snapshot is None:
+        return []
+    states, size = [points[name] for name in profile.snapshot.states], profile.max_block
+    return [
+        Block(point.table, start, min(size, point.end - start), (point,))
+        for point in (states[0], *states, *(points[name] for name in profile.snapshot.points))
+        for start in range(point.start, point.end, size)
+    ]
 
 
 def blocks_of(points: Iterable[Point], max_block: int, max_gap: int) -> list[Block]:
@@ -158,9 +177,12 @@ def load(
         profile = profiles[device.profile]
         if not isinstance(profile, ModbusProfile):
             continue
-        readable = [point for point in points_of(profile, device.poll).values() if "r" in point.access]
-        for block in blocks_of(readable, profile.max_block, profile.max_gap):
+        points = points_of(profile, device.poll)
+        for block in blocks_of(polled(profile, points), profile.max_block, profile.max_gap):
             total += seconds_on_wire(settings, block) / block.period
+        if profile.snapshot is not None:
+            seconds = sum(seconds_on_wire(settings, block) for block in snapshot_blocks(profile, points))
+            total += seconds / profile.snapshot.every
         if profile.alive is not None:
             total += seconds_on_wire(settings, _SIGN_OF_LIFE) / profile.alive.every
     return total

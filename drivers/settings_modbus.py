@@ -32,8 +32,11 @@ class ModbusPoint(Strict):
     type: RegisterType
     table: Literal["input", "holding", "coil", "discrete"] | None = None
     word_order: Literal["big", "little"] | None = None
-    length: int | None = Field(default=None, ge=1, le=60)
+    length: int | None = Field(default=None, ge=1, le=1000)
     """Registers of a string."""
+    coding: Literal["ascii", "der"] = "ascii"
+    """What a string's registers hold: characters, or an ASN.1 structure such as a public key, which tells its own
+    length; its text is then hexadecimal digits."""
     bit: int | None = Field(default=None, ge=0, le=15)
     """The bit of a register that a `bit` point in a register table is."""
     scale: float = 1.0
@@ -57,6 +60,8 @@ class ModbusPoint(Strict):
     def _consistent(self) -> "ModbusPoint":
         if (self.type == "string") != (self.length is not None):
             raise ValueError("length is needed with type: string, and only there")
+        if self.coding != "ascii" and (self.type != "string" or "w" in self.access):
+            raise ValueError("coding is only for a string that is read")
         if self.bit is not None and self.type != "bit":
             raise ValueError("bit is only for type: bit")
         if self.scale == 0:
@@ -99,6 +104,23 @@ class Alive(Strict):
     value: float | Annotated[tuple[float, ...], Field(min_length=1)] | None = None
 
 
+class Snapshot(Strict):
+    """Values that the device puts aside together when it is told to, and that hold still until the next time: what a
+    meter signed, and the register that it signed.
+
+    `trigger` is written to the first of `states`. Then each of them must come to hold one of `valid`; while it holds
+    one of `pending` it is read again, up to `within`. `points` are read after that, and at no other time.
+    """
+
+    states: tuple[str, ...] = Field(min_length=1)
+    trigger: int
+    pending: tuple[int, ...]
+    valid: tuple[int, ...] = Field(min_length=1)
+    every: PositiveDuration
+    within: PositiveDuration
+    points: tuple[str, ...] = Field(min_length=1)
+
+
 class ModbusProfile(Strict):
     """The register map of a Modbus device, as its maker publishes it."""
 
@@ -121,6 +143,7 @@ class ModbusProfile(Strict):
     is written: its communication watchdog and what it falls back to. One that can be read is written only when it
     holds something else, for the sake of memory that wears."""
     alive: Alive | None = None
+    snapshot: Snapshot | None = None
     points: dict[str, ModbusPoint]
 
     @model_validator(mode="after")
@@ -138,4 +161,21 @@ class ModbusProfile(Strict):
             for name in names:
                 if name not in self.points or "w" not in self.points[name].access:
                     raise ValueError(f"{where}: {name} is no point that can be written")
+        return self
+
+    @model_validator(mode="after")
+    def _snapshot_has_its_points(self) -> "ModbusProfile":
+        if self.snapshot is None:
+            return self
+        states, points = self.snapshot.states, self.snapshot.points
+        for name in (*states, *points):
+            if name not in self.points or "r" not in self.points[name].access:
+                raise ValueError(f"snapshot: {name} is no point that can be read")
+        for name in states:
+            if self.points[name].type not in INTEGERS or self.points[name].names is not None:
+                raise ValueError(f"snapshot: {name} is no whole number")
+        if "w" not in self.points[states[0]].access:
+            raise ValueError(f"snapshot: {states[0]} is no point that can be written")
+        if set(states) & set(points):
+            raise ValueError("snapshot: a state is none of the points")
         return self

@@ -49,7 +49,7 @@ FLOWING = 1.0
 @dataclass(frozen=True, slots=True)
 class Register:
     """The energy register: `wh`, read at the monotonic `time`, which the wall clock calls `at`; not `fresh` where
-    the meter has been silent since.
+    the meter has been silent since. Where the CSMS wants it signed, `time` is not later than the meter signed it.
     """
 
     wh: float
@@ -102,6 +102,11 @@ def supported(model: DeviceModel, evse_ids: Iterable[int]) -> tuple[str, ...]:
     return tuple(measurand for measurand in MEASURANDS if measurand in found)
 
 
+def signing(model: DeviceModel, evse_ids: Iterable[int]) -> bool:
+    """Whether a meter of these EVSEs (0: the station's) signs: there are the variables of signed values then."""
+    return any(_find(_variables(model, evse), SIGNED_READING) is not None for evse in evse_ids)
+
+
 class Meter:
     """The meter of one EVSE, or of the station (`evse` 0).
 
@@ -124,8 +129,10 @@ class Meter:
         }
         self._last: dict[Variable, tuple[float, float]] = {}
         """The last good (value, monotonic time) of each register."""
-        self._signed = self._find(SIGNED_READING)
-        self._key = self._find(PUBLIC_KEY)
+        self._moved: dict[Variable, float] = {}
+        """When the value of each register was read first."""
+        self._signed = _find(self._variables, SIGNED_READING)
+        self._key = _find(self._variables, PUBLIC_KEY)
         for found in self._registers.values():
             for variable, _ in found:
                 variable.listen(self._hear)
@@ -155,7 +162,10 @@ class Meter:
         number = _number(variable, value)
         if number is not None:
             time = variable.actual.time
-            self._last[variable] = number, self._clock.monotonic() if time is None else time
+            time = self._clock.monotonic() if time is None else time
+            if variable not in self._last or self._last[variable][0] != number:
+                self._moved[variable] = time
+            self._last[variable] = number, time
 
     # --- samples --------------------------------------------------------------------------------------------------
 
@@ -243,6 +253,15 @@ class Meter:
         return signed_value(str(reading), self.public_key if public_key else "") if reading is not None else None
 
     @property
+    def signed_since_it_moved(self) -> bool:
+        """Whether the meter signed after its import register moved last: nothing that flowed is missing in it."""
+        if self._signed is None or self._signed.actual.current is None:
+            return False
+        signed = self._signed.actual.time
+        moved = [self._moved.get(variable, -math.inf) for variable in _whole(self._registers[IMPORT_REGISTER])]
+        return signed is None or all(time <= signed for time in moved)
+
+    @property
     def public_key(self) -> str:
         """In base64; "" where it is not known."""
         key = None if self._key is None else self._key.actual.current
@@ -252,7 +271,8 @@ class Meter:
 
     def register(self) -> Register | None:
         """The last good energy register; None where it was never read. Of three registers their sum, when the first
-        of them was read.
+        of them was read. A meter that signs in time is waited for where the CSMS wants signed values: as long as it
+        has not signed what it says now, the register is as old as can be.
         """
         self.look()
         variables = _whole(self._registers[IMPORT_REGISTER])
@@ -261,7 +281,11 @@ class Meter:
         time = min(self._last[variable][1] for variable in variables)
         wh = _rounded(sum(self._last[variable][0] for variable in variables))
         fresh = all(_number(variable, variable.actual.value) is not None for variable in variables)
-        return Register(wh, time, wall(self._clock, time), fresh)
+        at = wall(self._clock, time)
+        if self._settings.flag("SampledDataCtrlr", "SignReadings") and self.signed_reading() is not None:
+            signed = self._signed.actual.time if self._signed is not None else None
+            time = min(time, time if signed is None else signed) if self.signed_since_it_moved else -math.inf
+        return Register(wh, time, at, fresh)
 
     def currents(self) -> tuple[float, ...] | None:
         """A per phase, L1 first; None where one is not known."""
@@ -293,9 +317,6 @@ class Meter:
         known = [number for number in numbers if number is not None]
         return _rounded(sum(known)) if known and len(known) == len(numbers) else None
 
-    def _find(self, name: str) -> Variable | None:
-        return next((one for one in self._variables if one.name.key == (name.casefold(), "")), None)
-
 
 def _variables(model: DeviceModel, evse: int) -> tuple[Variable, ...]:
     """The variables of the meter of `evse`; none where it has no meter."""
@@ -305,6 +326,10 @@ def _variables(model: DeviceModel, evse: int) -> tuple[Variable, ...]:
         if found:
             return found
     return ()
+
+
+def _find(variables: Sequence[Variable], name: str) -> Variable | None:
+    return next((one for one in variables if one.name.key == (name.casefold(), "")), None)
 
 
 def _supported(variables: Sequence[Variable], evse: int) -> tuple[str, ...]:

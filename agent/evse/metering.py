@@ -3,6 +3,7 @@
 `meter_reading` is the meter, `meter_aligned` what is sent outside of transactions, `meter_times` when it is due.
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,13 +11,24 @@ from typing import Any
 from agent.clock import Clock
 from agent.evse.meter_aligned import ALIGNED, Aligned, idle_only, interval
 from agent.evse.meter_kept import Intermediate, taken_from_json, taken_to_json
-from agent.evse.meter_reading import IMPORT_REGISTER, MEASURANDS, REGISTERS, Meter, Register, Taken, supported
+from agent.evse.meter_reading import (
+    IMPORT_REGISTER,
+    MEASURANDS,
+    REGISTERS,
+    Meter,
+    Register,
+    Taken,
+    signing,
+    supported,
+)
 from agent.evse.meter_times import Instants, Periodic
 from agent.evse.records import MeterValue, Sample
 from agent.evse.settings import EvseSettings
 from agent.model import format_date_time, parse_date_time
 
-__all__ = ["MEASURANDS", "Aligned", "Meter", "Register", "Sampling", "supported"]
+__all__ = ["MEASURANDS", "Aligned", "Meter", "Register", "Sampling", "signing", "supported"]
+
+_log = logging.getLogger(__name__)
 
 SAMPLED = "SampledDataCtrlr"
 BEGIN, END, PERIODIC, CLOCK = "Transaction.Begin", "Transaction.End", "Sample.Periodic", "Sample.Clock"
@@ -180,8 +192,14 @@ class Sampling:
         self._missing = tuple(one for one in wanted if one in REGISTERS and one in gives and one not in told)
 
     def _take(self, measurands: Sequence[str], context: str, controller: str = SAMPLED) -> list[Taken]:
-        """One or none; signed where `controller` asks for it (E02.FR.14, J01.FR.21, J02.FR.21)."""
+        """One or none; signed where `controller` asks for it (E02.FR.14, J01.FR.21, J02.FR.21).
+
+        The end only with a signature that covers all that flowed: an older one would tell of less.
+        """
         signed = self._settings.flag(controller, "SignReadings")
+        if signed and context == END and self._meter.can_sign and not self._meter.signed_since_it_moved:
+            _log.warning("EVSE %d: the meter did not sign the end in time; it is told unsigned", self._meter.evse)
+            signed = False
         samples = self._meter.samples(measurands, context, signed=signed)
         return [Taken(self._clock.now(), self._clock.monotonic(), samples)] if samples else []
 

@@ -52,6 +52,7 @@ class Bench:
         for path, value in settings.items():
             self.set(path.replace("_", "."), value)
         self.meter = Meter(self.model, 1, self.clock)
+        self.signs = False
 
     def set(self, place: str, value: Value | None) -> None:
         """Give a variable, named as in a board file, a value as of now; add it where it is missing."""
@@ -70,12 +71,15 @@ class Bench:
         for line in ("L1", "L2", "L3"):
             self.set(f"{place}.ACCurrent[{line}]", amperes)
             self.set(f"{place}.ACVoltage[{line}]", None if amperes is None else 230.0)
+        if self.signs and evse == 1:
+            self.set("FiscalMetering@1.SignedReading", OCMF)
 
     def silence(self) -> None:
         self.read(None, None)
 
     def signing(self, **settings: Value) -> None:
-        """Give EVSE 1 a meter that signs."""
+        """Give EVSE 1 a meter that signs at each read-out."""
+        self.signs = True
         self.set("FiscalMetering@1.SignedReading", OCMF)
         self.set("FiscalMetering@1.PublicKey", "3059AB")
         self.meter = Meter(self.model, 1, self.clock)
@@ -115,3 +119,30 @@ def contexts(meter_values: tuple[MeterValue, ...]) -> list[str]:
     for value in meter_values:
         assert len({sample.context for sample in value.samples}) == 1
     return [value.samples[0].context for value in meter_values]
+
+
+def bench(**settings: str | int | bool) -> Bench:
+    """A meter at 1000 Wh; settings as SampledDataCtrlr_TxUpdatedInterval=60."""
+    made = Bench(**settings)
+    made.read(1000.0)
+    return made
+
+
+def signing_bench(when: str = "Never", **settings: str | int | bool) -> Bench:
+    settings.setdefault("SampledDataCtrlr_SignReadings", True)
+    station = bench(
+        SampledDataCtrlr_TxStartedMeasurands=REGISTER,
+        SampledDataCtrlr_TxUpdatedMeasurands=REGISTER,
+        SampledDataCtrlr_TxUpdatedInterval=60,
+        SampledDataCtrlr_TxEndedMeasurands=REGISTER,
+        OCPPCommCtrlr_PublicKeyWithSignedMeterValue=when,
+        **settings,
+    )
+    station.signing()
+    return station
+
+
+def keys(meter_values: tuple[MeterValue, ...]) -> list[str | None]:
+    """The public key of each register sample; None where it is not signed."""
+    samples = [sample for value in meter_values for sample in value.samples if sample.measurand == REGISTER]
+    return [None if sample.signed is None else sample.signed.public_key for sample in samples]

@@ -11,17 +11,10 @@ from hypothesis import strategies as st
 from agent.evse.meter_kept import Intermediate, weight
 from agent.evse.meter_reading import Meter, Taken
 from agent.evse.metering import Sampling
-from agent.evse.records import MeterValue, Sample, SignedValue
-from tests.evse.meter_parts import REGISTER, START, Bench, contexts, values
+from agent.evse.records import Sample, SignedValue
+from tests.evse.meter_parts import REGISTER, START, Bench, bench, contexts, keys, signing_bench, values
 
 CURRENT = "Current.Import"
-
-
-def bench(**settings: str | int | bool) -> Bench:
-    """A meter at 1000 Wh; settings as SampledDataCtrlr_TxUpdatedInterval=60."""
-    made = Bench(**settings)
-    made.read(1000.0)
-    return made
 
 
 def at(seconds: float) -> datetime:
@@ -302,75 +295,6 @@ def test_a_signed_sample_weighs_more() -> None:
     assert weight(Taken(START, 0.0, (Sample(1.0, REGISTER, "Sample.Periodic", signed=signed),))) == 12
 
 
-# --- signed -------------------------------------------------------------------------------------------------------
-
-
-def keys(meter_values: tuple[MeterValue, ...]) -> list[str | None]:
-    """The public key of each register sample; None where it is not signed."""
-    samples = [sample for value in meter_values for sample in value.samples if sample.measurand == REGISTER]
-    return [None if sample.signed is None else sample.signed.public_key for sample in samples]
-
-
-def signing(when: str = "Never", **settings: str | int | bool) -> Bench:
-    settings.setdefault("SampledDataCtrlr_SignReadings", True)
-    station = bench(
-        SampledDataCtrlr_TxStartedMeasurands=REGISTER,
-        SampledDataCtrlr_TxUpdatedMeasurands=REGISTER,
-        SampledDataCtrlr_TxUpdatedInterval=60,
-        SampledDataCtrlr_TxEndedMeasurands=REGISTER,
-        OCPPCommCtrlr_PublicKeyWithSignedMeterValue=when,
-        **settings,
-    )
-    station.signing()
-    return station
-
-
-@pytest.mark.parametrize(
-    ("when", "expected"),
-    [
-        ("Never", [""] * 5),
-        ("EveryMeterValue", ["MzA1OUFC"] * 5),
-        ("OncePerTransaction", ["MzA1OUFC", "", "", "", ""]),
-    ],
-)
-@pytest.mark.requirement("E02.FR.14", "E03.FR.10", "E04.FR.10", "E12.FR.10", "J02.FR.21")
-def test_the_public_key_goes_along_as_the_csms_wants_it(when: str, expected: list[str]) -> None:
-    station = signing(when)
-    sampling = station.sampling()
-    events = [sampling.started(), *((value,) for _, value in station.run(sampling, 120)), sampling.ended()]
-    assert [key for event in events for key in keys(event)] == expected
-
-
-def test_each_transaction_has_the_key_once() -> None:
-    station = signing("OncePerTransaction")
-    assert [keys(station.sampling().started()) for _ in range(2)] == [["MzA1OUFC"], ["MzA1OUFC"]]
-
-
-def test_the_key_waits_until_it_is_known() -> None:
-    station = signing("OncePerTransaction")
-    station.set("FiscalMetering@1.PublicKey", None)
-    sampling = station.sampling()
-    assert keys(sampling.started()) == [""]
-    station.set("FiscalMetering@1.PublicKey", "3059AB")
-    assert keys(sampling.ended()) == ["MzA1OUFC", ""]
-
-
-def test_nothing_is_signed_where_the_csms_does_not_want_it() -> None:
-    station = signing(SampledDataCtrlr_SignReadings=False)
-    sampling = station.sampling()
-    assert keys((*sampling.started(), *sampling.ended())) == [None] * 3
-
-
-@pytest.mark.requirement("J01.FR.21")
-def test_clock_aligned_values_are_signed_by_a_setting_of_their_own() -> None:
-    station = signing(SampledDataCtrlr_SignReadings=False, AlignedDataCtrlr_SignReadings=True)
-    for name, value in (("Measurands", REGISTER), ("Interval", 600)):
-        station.set(f"AlignedDataCtrlr.{name}", value)
-    updates = station.run(station.sampling(), 200)
-    signed = {reason: keys((value,)) for reason, value in updates}
-    assert signed == {"MeterValuePeriodic": [None], "MeterValueClock": [""]}
-
-
 # --- over a power cut ---------------------------------------------------------------------------------------------
 
 
@@ -423,7 +347,7 @@ def test_the_last_register_before_a_power_cut_ends_a_transaction_of_a_meter_that
 
 
 def test_a_second_power_cut_loses_nothing_more() -> None:
-    station = signing("OncePerTransaction")
+    station = signing_bench("OncePerTransaction")
     sampling = station.sampling()
     sampling.started()
     once = sampling.to_json()
@@ -447,7 +371,7 @@ def test_a_begin_that_was_still_missing_is_taken_after_the_power_cut() -> None:
 
 
 def test_what_is_kept_is_small() -> None:
-    station = signing(SampledDataCtrlr_TxEndedInterval=1)
+    station = signing_bench(SampledDataCtrlr_TxEndedInterval=1)
     sampling = station.sampling()
     sampling.started()
     station.run(sampling, 300)

@@ -8,6 +8,9 @@ import time
 from datetime import MAXYEAR, UTC, datetime, timedelta
 from typing import Protocol
 
+SANE = datetime(2026, 1, 1, tzinfo=UTC)
+"""Before this the clock has not been set: no such software existed."""
+
 
 class Clock(Protocol):
     """What the pure parts of the agent may know of time."""

@@ -104,6 +104,27 @@ class Api:
         one, two, three = (_watts("phases", phase) for phase in phases)
         return self.bench.world.set_grid(import_w, (one, two, three))
 
+    async def ems(self, place: Place, body: Body) -> dict[str, Any]:
+        systems = self.bench.rig.ems
+        systems.system(place[0])
+        _only(body, "limit", "unit", "duration", "release")
+        if "release" in body:
+            _flag(body, "release")
+            if not body["release"]:
+                raise Unusable("release: expected true")
+            return await systems.release(place[0])
+        unit = body.get("unit", "W")
+        if unit not in ("W", "A"):
+            raise Unusable("unit: expected W or A")
+        duration = body.get("duration")
+        seconds = None if duration is None else finite(duration)
+        if duration is not None and seconds is None:
+            raise Unusable("duration: expected seconds, or null")
+        limit = finite(body.get("limit"))
+        if limit is None:
+            raise Unusable("expected a limit, a number in W or A, or release")
+        return await systems.impose(place[0], limit, unit, seconds)
+
     # --- at the EVSEs ----------------------------------------------------------------------------------------------
 
     async def plug(self, place: Place, body: Body) -> dict[str, Any]:
@@ -181,6 +202,7 @@ _ROUTES: list[tuple[re.Pattern[str], dict[str, Action]]] = [
     (re.compile("/bench/device/([^/]+)/point/([^/]+)"), {"POST": Api.hold, "DELETE": Api.release}),
     (re.compile("/bench/device/([^/]+)/fault"), {"POST": Api.fault}),
     (re.compile("/bench/grid"), {"POST": Api.grid}),
+    (re.compile("/bench/ems/([^/]+)"), {"POST": Api.ems}),
     (re.compile(f"{_CONNECTOR}/plug"), {"POST": Api.plug}),
     (re.compile(f"{_CONNECTOR}/unplug"), {"POST": Api.unplug}),
     (re.compile(f"{_CONNECTOR}/ev"), {"POST": Api.ev}),

@@ -191,13 +191,17 @@ class Bench:
 
     def snapshot(self) -> dict[str, Any]:
         """The whole world, in the form of `GET /bench`."""
+        self.rig.ems.refresh()
         world = self.world.snapshot()
         return {
             "power": world.pop("power"),
             "network": self.proxy.state,
             "time": world.pop("time"),
             "agent": {"pid": self.agent.pid},
-            **world,
+            "evse": world["evse"],
+            "device": world["device"],
+            "ems": self.rig.ems.state(),
+            "grid": world["grid"],
         }
 
     async def set_power(self, state: str) -> dict[str, Any]:

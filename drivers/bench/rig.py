@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.board import Board
+from drivers.bench.ems import Systems
 from drivers.bench.far_end import FarEnd
 from drivers.bench.physics import animate
 from drivers.bench.refusals import CannotStart
@@ -53,6 +54,12 @@ def _reader(world: World, bus: str, folder: Path) -> FarEnd:
     return ReaderEnd(world, bus, world.board.buses[bus], folder)  # type: ignore[arg-type]
 
 
+def _pilot(world: World, bus: str, folder: Path) -> FarEnd:  # noqa: ARG001
+    from drivers.bench.pilot import PilotEnd
+
+    return PilotEnd(world, bus, world.board.buses[bus])  # type: ignore[arg-type]
+
+
 _FAR_ENDS: dict[str, Callable[[World, str, Path], FarEnd]] = {
     "modbus-rtu": _modbus_rtu,
     "modbus-tcp": _modbus_tcp,
@@ -61,6 +68,7 @@ _FAR_ENDS: dict[str, Callable[[World, str, Path], FarEnd]] = {
     "sysfs": _sysfs,
     "serial-reader": _reader,
     "evdev-reader": _reader,
+    "pilot-uart": _pilot,
 }
 """The far end of each driver's wire; what a board does not use is not imported."""
 
@@ -84,8 +92,10 @@ class Rig:
             bus: _FAR_ENDS[settings.driver](self.world, bus, folder) for bus, settings in board.buses.items()
         }
         self.world.fault_kinds = {bus: end.faults for bus, end in self.far_ends.items()}
-        self.overlay: dict[str, Any] = {"buses": {}}
-        """What leads the agent to the far ends: settings of its buses."""
+        self.ems = Systems(self.world)
+        self._folder = folder
+        self.overlay: dict[str, Any] = {"buses": {}, "ems": {}}
+        """What leads the agent to the far ends: settings of its buses and of its control systems."""
         self._started: list[FarEnd] = []
         self._turning: asyncio.Task[None] | None = None
 
@@ -95,7 +105,8 @@ class Rig:
         for bus, end in self.far_ends.items():
             self.overlay["buses"][bus] = await end.start()
             self._started.append(end)
-        self.world.on_touch = [end.touched for end in self.far_ends.values()]
+        self.overlay["ems"] = await self.ems.start(self._folder)
+        self.world.on_touch = [*(end.touched for end in self.far_ends.values()), self.ems.touched]
         self._turning = asyncio.create_task(self._turn())
 
     async def stop(self) -> None:
@@ -104,6 +115,7 @@ class Rig:
             self._turning.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._turning
+        await self.ems.close()
         while self._started:
             await self._started.pop().close()
 

@@ -36,6 +36,8 @@ class World:
     grid: Grid = field(default_factory=Grid)
     powered: bool = False
     """Whether the station's own supply is on: its controllers answer only then."""
+    starts: int = 0
+    """How often it was switched on."""
 
     def __post_init__(self) -> None:
         self.devices = {
@@ -92,6 +94,7 @@ class World:
     def switch_on(self) -> None:
         """The controllers have their supply again."""
         self.powered = True
+        self.starts += 1
         self.step(0.0)
 
     def cut_power(self) -> None:
@@ -170,13 +173,13 @@ class World:
     # --- what it looks like ----------------------------------------------------------------------------------------
 
     def snapshot(self) -> dict[str, Any]:
-        """The world in the form of `GET /bench`, without what belongs to the agent and the network."""
+        """The world in the form of `GET /bench`, without what belongs to the agent, the network and the
+        control systems."""
         return {
             "power": "on" if self.powered else "off",
             "time": wall_time(),
             "evse": self.places.state(),
             "device": {name: device_state(device) for name, device in self.devices.items()},
-            "ems": {name: {"limit_w": None} for name in ("modbus", "mqtt", "relay")},
             "grid": grid_state(self.grid),
         }
 

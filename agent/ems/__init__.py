@@ -1,0 +1,1 @@
+"""The interfaces on which external control systems impose limits: a Modbus server, MQTT, potential-free contacts."""

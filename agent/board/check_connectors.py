@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 
 from agent.board.document import Document, Place, suggest
 from agent.board.references import Profiles, References
-from agent.board.spec import MEASURED, ROLES, BoardFile, Connector, Evse
+from agent.board.spec import LED_PARTS, MEASURED, ROLES, BoardFile, Connector, Evse, Role, StatusLed
 from agent.board.units import conversion
+from agent.board.wiring import INDICATOR
 from agent.model import Component, VariableName
 from drivers import PointInfo
 from drivers.settings import DeviceSettings, ModbusProfile, OutputPin, Pins, ProfileDevice
@@ -85,6 +86,11 @@ class Connectors:
                 continue
             controlled = True
             self._connector(at, number, one, connector)
+        self._led(place, f"EVSE {number}", Component(INDICATOR, None, number), evse.status_led, controlled)
+        for one, connector in evse.connectors.items():
+            component = Component(INDICATOR, None, number, one)
+            own = connector.controller is not None or bool(connector.hardware)
+            self._led((*place, "connectors", one), f"connector {number}/{one}", component, connector.status_led, own)
         if controlled:
             self._controlled(place, number, evse)
 
@@ -121,7 +127,7 @@ class Connectors:
             info = self._references.point(at, source)
             if info is None:
                 continue
-            self._role(at, role, source, info)
+            self._role(at, role, ROLES[role], source, info)
             self.sources.add(source)
             if ROLES[role].written:
                 self._output(at, role, source, called)
@@ -142,8 +148,30 @@ class Connectors:
         elif complete:
             self._worth_saying(called, connector, points)
 
-    def _role(self, place: Place, role: str, source: str, info: PointInfo) -> None:
-        wanted = ROLES[role]
+    def _led(self, place: Place, called: str, component: Component, led: StatusLed | None, controlled: bool) -> None:
+        if led is None:
+            return
+        at = (*place, "status_led")
+        mistake = self._document.mistake
+        if not controlled:
+            mistake(
+                at, f"a status_led of {called}, which nothing controls", "expected a controller, or no status_led"
+            )
+        points = led.points()
+        lamps = [part for part in ("red", "green", "blue") if part in points]
+        if (len(lamps) != 3) if "color" not in points else lamps:
+            found = f"a status_led of {' and '.join(points) or 'nothing'}"
+            mistake(at, found, "expected red, green and blue, or color alone; and perhaps blink")
+        for name in ("Active", "Color"):
+            self.wired[(*component.key, *VariableName(name).key)] = f"the status_led of {called}"
+        for part, source in points.items():
+            info = self._references.point((*at, part), source)
+            if info is not None:
+                self._role((*at, part), part, LED_PARTS[part], source, info)
+                self.sources.add(source)
+                self._output((*at, part), part, source, f"the status_led of {called}")
+
+    def _role(self, place: Place, role: str, wanted: Role, source: str, info: PointInfo) -> None:
         mistake = self._document.mistake
         if wanted.written and not info.writable:
             mistake(place, f"{role}: {source} can only be read", "expected a point that can be written")

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
 from agent.board.check_connectors import Connectors
+from agent.board.check_limits import check_limits
 from agent.board.document import Document, Place, suggest
 from agent.board.names import TYPES, Resolved, resolve, split
 from agent.board.references import Profiles, References, fits
@@ -50,7 +51,8 @@ def check(
     connectors = Connectors(document, file, devices, profiles, references, notes)
     connectors.check()
     _Components(document, file, references, connectors, notes).check()
-    _unused(file, devices, connectors.sources, notes)
+    limits = check_limits(document, file, references, notes)
+    _unused(file, devices, connectors.sources | limits, notes)
     return notes
 
 

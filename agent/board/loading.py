@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 import boards
 from agent.board.checks import check
 from agent.board.document import BoardError, Document, Mistake, Place, suggest
+from agent.board.limits_spec import ContactEms, Failsafe, FuseSpec, LimitsSpec, ModbusEms, MqttEms, ThermalSpec
 from agent.board.spec import (
     ActualFrom,
     Board,
@@ -120,7 +121,18 @@ def load(name_or_path: str, overlay: Mapping[str, Any] | None = None) -> Board:
     assert file is not None
     serial = _serial(file.station.serial, notes)
     return Board(
-        path.stem, path, file.station, file.evses, file.buses, settings, profiles, file.components, notes, serial
+        path.stem,
+        path,
+        file.station,
+        file.evses,
+        file.buses,
+        settings,
+        profiles,
+        file.components,
+        limits=file.limits or LimitsSpec(),
+        ems=file.ems,
+        notes=notes,
+        serial=serial,
     )
 
 
@@ -141,20 +153,26 @@ def _serial(text: str | None, notes: list[str]) -> str | None:
     return found
 
 
+_OVERLAID = {"buses": "bus", "ems": "control system"}
+
+
 def _overlay(document: Document, data: dict[str, Any], overlay: Mapping[str, Any]) -> None:
-    """Lay the settings of `overlay` over those of the buses of the same names."""
-    for part in overlay.keys() - {"buses"}:
-        document.mistake((), f"{part!r} in the overlay", "expected buses: nothing else can be overlaid")
-    buses, changes = data.get("buses"), overlay.get("buses", {})
-    if not isinstance(buses, dict) or not isinstance(changes, Mapping):
-        return
-    for name, change in changes.items():
-        if not isinstance(buses.get(name), dict) or not isinstance(change, Mapping):
-            document.mistake(("buses",), f"bus {name!r} in the overlay", suggest(str(name), buses), key=True)
-    data["buses"] = {
-        name: {**bus, **changes[name]} if isinstance(bus, dict) and isinstance(changes.get(name), Mapping) else bus
-        for name, bus in buses.items()
-    }
+    """Lay the settings of `overlay` over those of the buses and control systems of the same names."""
+    for part in overlay.keys() - _OVERLAID.keys():
+        document.mistake((), f"{part!r} in the overlay", "expected buses or ems: nothing else can be overlaid")
+    for part, what in _OVERLAID.items():
+        there, changes = data.get(part), overlay.get(part, {})
+        if not isinstance(there, dict) or not isinstance(changes, Mapping):
+            continue
+        for name, change in changes.items():
+            if not isinstance(there.get(name), dict) or not isinstance(change, Mapping):
+                document.mistake((part,), f"{what} {name!r} in the overlay", suggest(str(name), there), key=True)
+        data[part] = {
+            name: {**one, **changes[name]}
+            if isinstance(one, dict) and isinstance(changes.get(name), Mapping)
+            else one
+            for name, one in there.items()
+        }
 
 
 _BUS_MODELS: dict[str, type[Strict]] = {
@@ -178,6 +196,11 @@ _PARTS: tuple[tuple[tuple[str, ...], tuple[type[Strict], ...]], ...] = (
     (("components", "*", "variables", "*"), (VariableSpec,)),
     (("components", "*", "variables", "*", "actual"), (ActualFrom,)),
     (("components", "*", "variables", "*", "target"), (TargetTo,)),
+    (("limits",), (LimitsSpec,)),
+    (("limits", "fuse"), (FuseSpec,)),
+    (("limits", "thermal"), (ThermalSpec,)),
+    (("ems", "*"), (ModbusEms, MqttEms, ContactEms)),
+    (("ems", "*", "failsafe"), (Failsafe,)),
 )
 _PROFILE_PARTS: tuple[tuple[tuple[str, ...], tuple[type[Strict], ...]], ...] = (
     ((), (ModbusProfile, P1Profile)),

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from agent.board.limits_spec import EmsSpec, LimitsSpec
 from agent.model import DataType
 from drivers.settings import (
     BusSettings,
@@ -33,6 +34,15 @@ class StationInfo(Strict):
     serial: str | None = None
     firmware: str | None = Field(default=None, max_length=50)
     supply_phases: Literal[0, 1, 3] | None = None
+    message_timeout: PositiveDuration = 30.0
+    """OCPPCommCtrlr.MessageTimeout[Default], in whole seconds: how long a request waits for the CSMS's answer."""
+
+    @field_validator("message_timeout")
+    @classmethod
+    def _whole_seconds(cls, seconds: float) -> float:
+        if seconds < 1 or seconds != int(seconds):
+            raise ValueError("expected whole seconds, at least 1s")
+        return seconds
 
     @field_validator("serial")
     @classmethod
@@ -40,6 +50,24 @@ class StationInfo(Strict):
         if serial is not None and not serial.startswith("from:") and not 1 <= len(serial) <= 25:
             raise ValueError("expected at most 25 characters, or from:/path of a file that holds them")
         return serial
+
+
+class StatusLed(Strict):
+    """A status indicator: the DEVICE.POINT of each of `LED_PARTS` that it has.
+
+    Three lamps, `red`, `green` and `blue`, or one point that takes the colour as a number. Without `blink`, which
+    lets the hardware blink by itself, the agent switches it on and off.
+    """
+
+    red: str | None = None
+    green: str | None = None
+    blue: str | None = None
+    color: str | None = None
+    blink: str | None = None
+
+    def points(self) -> dict[str, str]:
+        """Part → DEVICE.POINT."""
+        return {part: source for part in LED_PARTS if (source := getattr(self, part)) is not None}
 
 
 class Connector(Strict):
@@ -54,6 +82,7 @@ class Connector(Strict):
     hardware: dict[str, str] = {}
     max_age: PositiveDuration = 3.0
     """Past this age what the controller told no longer counts, and nothing is energised."""
+    status_led: StatusLed | None = None
 
     @property
     def is_socket(self) -> bool:
@@ -92,6 +121,15 @@ ROLES: dict[str, Role] = {
 }
 """What a connector's hardware may have; `pilot` and `offered_current` it must have, and `enable` to end a charge."""
 
+LED_PARTS: dict[str, Role] = {
+    "red": Role("boolean", written=True),
+    "green": Role("boolean", written=True),
+    "blue": Role("boolean", written=True),
+    "color": Role("number", written=True),  # 0xRRGGBB
+    "blink": Role("boolean", written=True),
+}
+"""What a status indicator may have: its three lamps, or `color`."""
+
 SOCKET_ROLES = ("cable_current", "lock", "locked")
 
 MEASURED: dict[str, tuple[str, str, DataType]] = {
@@ -113,6 +151,7 @@ class Evse(Strict):
     min_current: float = Field(default=6.0, ge=0)
     max_current: float = Field(gt=0)
     connectors: dict[int, Connector]
+    status_led: StatusLed | None = None
     on_power_loss: Literal["resume", "end"] = "resume"
     """What becomes of a transaction that a power cut interrupted: it goes on, or it ends with PowerLoss."""
     without_storage: Literal["refuse", "charge"] = "refuse"
@@ -185,6 +224,9 @@ class BoardFile(Strict):
     buses: dict[str, BusSettings] = {}
     devices: dict[str, ProfileDevice | PwmFan | Pins | Sysfs | Reader | PilotUart] = {}
     components: tuple[ComponentSpec, ...] = ()
+    limits: LimitsSpec | None = None
+    ems: dict[str, EmsSpec] = {}
+    """The external control systems by name."""
 
 
 @dataclass(frozen=True)
@@ -199,6 +241,8 @@ class Board:
     devices: dict[str, DeviceSettings]
     profiles: dict[str, ModbusProfile | P1Profile]
     components: tuple[ComponentSpec, ...]
+    limits: LimitsSpec = field(default_factory=LimitsSpec)
+    ems: dict[str, EmsSpec] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     serial: str | None = None

@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from agent.board.limits_spec import ContactEms
+from agent.board.limits_wiring import external, limit_variables
 from agent.board.names import resolve, split
-from agent.board.spec import MEASURED, ROLES, ActualFrom, Board, Connector, TargetTo, VariableSpec
+from agent.board.spec import MEASURED, ROLES, ActualFrom, Board, Connector, StatusLed, TargetTo, VariableSpec
 from agent.board.units import conversion
 from agent.model import (
     Attribute,
@@ -22,6 +24,8 @@ from agent.model.address import ComponentKey, VariableKey
 from agent.model.problems import PROBLEM
 from drivers import PointInfo
 from drivers.settings import points_of
+
+INDICATOR = "ChargingStatusIndicator"
 
 _Key = tuple[ComponentKey, VariableKey]
 _Readings = dict[tuple[str, str], list["ReadingBinding"]]
@@ -70,6 +74,20 @@ class ConnectorWiring:
 
 
 @dataclass(frozen=True, slots=True)
+class IndicatorWiring:
+    """A status indicator of a connector, or of an EVSE (`connector` None): where it is driven, and what it shows.
+
+    `outputs` has the (device, point) of each part (`agent.board.spec.LED_PARTS`).
+    """
+
+    evse: int
+    connector: int | None
+    active: Variable
+    color: Variable
+    outputs: Mapping[str, tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
 class Wiring:
     """The Device Model of the hardware, and how it hangs on the wires."""
 
@@ -78,6 +96,7 @@ class Wiring:
     targets: tuple[TargetBinding, ...]
     connectors: tuple[ConnectorWiring, ...] = ()
     """The connectors that have a controller."""
+    indicators: tuple[IndicatorWiring, ...] = ()
 
 
 def wire(board: Board) -> Wiring:
@@ -101,10 +120,25 @@ def wire(board: Board) -> Wiring:
             variables.setdefault((component.key, PROBLEM.key), problem)
     _evse_power(board, variables, readings)
     connectors = tuple(_connectors(board, variables, readings))
+    indicators = tuple(_indicators(board, variables))
+    if connectors:
+        _limits(board, variables, readings)
     model = DeviceModel()
     for variable in variables.values():
         model.add(variable)
-    return Wiring(model, {source: tuple(group) for source, group in readings.items()}, tuple(targets), connectors)
+    by_source = {source: tuple(group) for source, group in readings.items()}
+    return Wiring(model, by_source, tuple(targets), connectors, indicators)
+
+
+def _limits(board: Board, variables: dict[_Key, Variable], readings: _Readings) -> None:
+    """What tells of limits joins `variables`; a contact of a control system is read like any other point."""
+    for variable in limit_variables(board):
+        variables.setdefault((variable.component.key, variable.name.key), variable)
+    for name, one in board.ems.items():
+        if isinstance(one, ContactEms):
+            device, _, point = one.signal.partition(".")
+            active = variables[external(name).key, VariableName("Active").key]
+            readings.setdefault((device, point), []).append(ReadingBinding(active))
 
 
 def points_of_connector(board: Board, connector: Connector) -> dict[str, str]:
@@ -153,6 +187,28 @@ def _connectors(board: Board, variables: dict[_Key, Variable], readings: _Readin
                 problem = Variable(place, PROBLEM, Characteristics(DataType.BOOLEAN), Attribute(value=False))
                 variables.setdefault((place.key, PROBLEM.key), problem)
             yield ConnectorWiring(number, one, connector.is_socket, inputs, outputs)
+
+
+def _indicators(board: Board, variables: dict[_Key, Variable]) -> Iterator[IndicatorWiring]:
+    """Bind each status indicator; what it shows joins `variables`, unset until it is shown."""
+    for number, evse in board.evses.items():
+        leds: list[tuple[int | None, StatusLed | None]] = [(None, evse.status_led)]
+        leds += [(one, connector.status_led) for one, connector in evse.connectors.items()]
+        for one, led in leds:
+            if led is None:
+                continue
+            place = Component(INDICATOR, None, number, one)
+            active = Variable(place, "Active", Characteristics(DataType.BOOLEAN))
+            color = Variable(place, "Color", Characteristics(DataType.STRING))
+            problem = Variable(place, PROBLEM, Characteristics(DataType.BOOLEAN), Attribute(value=False))
+            variables[place.key, active.name.key] = active
+            variables[place.key, color.name.key] = color
+            variables.setdefault((place.key, PROBLEM.key), problem)
+            outputs: dict[str, tuple[str, str]] = {}
+            for part, source in led.points().items():
+                device, _, point = source.partition(".")
+                outputs[part] = (device, point)
+            yield IndicatorWiring(number, one, active, color, outputs)
 
 
 def _variable(

@@ -15,6 +15,7 @@ from agent.board.spec import (
     Connector,
     Evse,
     StationInfo,
+    StatusLed,
     TargetTo,
     VariableSpec,
 )
@@ -22,7 +23,7 @@ from drivers import settings
 
 PAGE = (boards.FOLDER / "README.md").read_text(encoding="utf-8")
 PARTS = [
-    *(BoardFile, StationInfo, Evse, Connector, ComponentSpec, VariableSpec, ActualFrom, TargetTo),
+    *(BoardFile, StationInfo, Evse, Connector, StatusLed, ComponentSpec, VariableSpec, ActualFrom, TargetTo),
     *(settings.ModbusTcpSettings, settings.ModbusRtuSettings, settings.P1Settings, settings.GpioSettings),
     *(settings.SysfsSettings, settings.ProfileDevice, settings.PwmFan, settings.Pins, settings.InputPin),
     *(settings.OutputPin, settings.Sysfs, settings.SysfsPoint, settings.ModbusProfile, settings.ModbusIdentity),

@@ -47,6 +47,9 @@ BENCH_AC = {
     "ElectricalFeed": {*(f"ACCurrent[{phase}]" for phase in PHASES), "Power", "EnergyImportRegister", "Problem"},
     "TemperatureSensor": {"Temperature", "Problem"},
     "DistributionPanel": {"Fuse[1]", "Fuse[2]", "Fuse[3]"},
+    **{f"SmartChargingCtrlr@{evse}": {"EffectiveLimit", "LimitSource"} for evse in (1, 2)},
+    **{f"ExternalControlSystem[{name}]": {"State", "Limit", "Problem"} for name in ("modbus", "mqtt")},
+    "ExternalControlSystem[relay]": {"State", "Limit", "Problem", "Active"},
 }
 METER_POINTS = [f"{what}_l{phase}" for what in ("voltage", "current") for phase in (1, 2, 3)]
 SOURCES = {
@@ -56,6 +59,7 @@ SOURCES = {
     *((reader, point) for reader in ("reader", "reader-1", "reader-2") for point in ("token", "token_type")),
     *(("buttons", point) for point in ("stop_1", "stop_2", "emergency_stop")),
     *(("bays", point) for point in ("occupied_1", "occupied_2")),
+    ("signals", "dim"),
     *(
         (f"charger-{place}", point)
         for place in ("1-1", "1-2", "2-1")

@@ -2,16 +2,18 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from agent.model import Component, VariableName
 from agent.ocpp.host import Host
 from agent.ocpp.messages import Request, Response
 from agent.ocpp.messages.base import ComponentType, StatusInfoType, VariableType
-from agent.ocpp.messages.remote_control import TriggerMessageRequest
 from agent.ocpp.reports import Reports
 from agent.ocpp.rpc import CallReceived, ErrorCode
 from agent.ocpp.variables import Settings
+
+if TYPE_CHECKING:
+    from agent.ocpp.messages.remote_control import TriggerMessageRequest
 
 
 class CallRefused(Exception):
@@ -39,11 +41,11 @@ class Triggers(Protocol):
         """Whether the CSMS has accepted the station since its start."""
         ...
 
-    def may_trigger(self, request: TriggerMessageRequest) -> bool:
+    def may_trigger(self, request: "TriggerMessageRequest") -> bool:
         """Whether the message can be sent now."""
         ...
 
-    def trigger(self, request: TriggerMessageRequest) -> None:
+    def trigger(self, request: "TriggerMessageRequest") -> None:
         """Send it."""
         ...
 

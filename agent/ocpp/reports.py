@@ -12,10 +12,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from agent.model import AttributeType, Component, DeviceModel, Mutability, Variable, format_date_time, to_text
 from agent.ocpp.calls import Call, Result, Unanswered
-from agent.ocpp.messages.provisioning import ComponentCriterion, ComponentVariableType, ReportBase
+
+if TYPE_CHECKING:
+    from agent.ocpp.messages.provisioning import ComponentCriterion, ComponentVariableType, ReportBase
 
 ITEMS = 100
 """Variables in one NotifyReport at most."""
@@ -33,7 +36,7 @@ _quoted: Callable[[str], str] = json.encoder.encode_basestring_ascii
 # --- which variables ----------------------------------------------------------------------------------------------
 
 
-def select_base(model: DeviceModel, base: ReportBase) -> Iterator[Variable]:
+def select_base(model: DeviceModel, base: "ReportBase") -> Iterator[Variable]:
     """The variables of a base report (B07.FR.07-09)."""
     return _BASES[base](model)
 
@@ -71,10 +74,10 @@ def _is_condition(variable: Variable) -> bool:
     return variable.name.key[0] in _CONDITIONS and variable.actual.current is True
 
 
-_BASES: dict[ReportBase, Callable[[DeviceModel], Iterator[Variable]]] = {
-    ReportBase.CONFIGURATION_INVENTORY: _settable,
-    ReportBase.FULL_INVENTORY: DeviceModel.variables,
-    ReportBase.SUMMARY_INVENTORY: _summary,
+_BASES: dict[str, Callable[[DeviceModel], Iterator[Variable]]] = {
+    "ConfigurationInventory": _settable,
+    "FullInventory": DeviceModel.variables,
+    "SummaryInventory": _summary,
 }
 
 
@@ -103,7 +106,7 @@ class _Selector:
         )
 
 
-def _selectors(wanted: Iterable[ComponentVariableType]) -> dict[str, list[_Selector]]:
+def _selectors(wanted: "Iterable[ComponentVariableType]") -> dict[str, list[_Selector]]:
     by_name: dict[str, list[_Selector]] = {}
     for one in wanted:
         component, variable = one.component, one.variable
@@ -119,16 +122,16 @@ def _selectors(wanted: Iterable[ComponentVariableType]) -> dict[str, list[_Selec
     return by_name
 
 
-_IF_ABSENT: dict[ComponentCriterion, bool] = {
-    ComponentCriterion.ACTIVE: True,
-    ComponentCriterion.AVAILABLE: True,
-    ComponentCriterion.ENABLED: True,
-    ComponentCriterion.PROBLEM: False,
+_IF_ABSENT: dict[str, bool] = {
+    "Active": True,
+    "Available": True,
+    "Enabled": True,
+    "Problem": False,
 }
 """Whether a component without the criterion's variable meets it (B08.FR.07-10)."""
 
 
-def _meets(model: DeviceModel, component: Component, criteria: Iterable[ComponentCriterion]) -> bool:
+def _meets(model: DeviceModel, component: Component, criteria: "Iterable[ComponentCriterion]") -> bool:
     """Whether `component` meets at least one of `criteria` (B08.FR.13)."""
     for criterion in criteria:
         variable = model.get(component, criterion.value)
@@ -139,8 +142,8 @@ def _meets(model: DeviceModel, component: Component, criteria: Iterable[Componen
 
 def select(
     model: DeviceModel,
-    criteria: Iterable[ComponentCriterion] | None,
-    wanted: Iterable[ComponentVariableType] | None,
+    criteria: "Iterable[ComponentCriterion] | None",
+    wanted: "Iterable[ComponentVariableType] | None",
 ) -> Iterator[Variable]:
     """The variables of a custom report, each once, in the model's order (B08.FR.05, FR.11, FR.20-25)."""
     by_name = None if wanted is None else _selectors(wanted)

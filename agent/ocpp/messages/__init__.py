@@ -1,110 +1,68 @@
-"""The OCPP messages this station knows, one module per functional block, and the tables of who may call what."""
+"""The OCPP messages this station knows, one module per functional block, and the tables of who may call what.
+
+A module of messages is imported when one of its actions is first asked for (`OnDemand`).
+"""
 
 from collections.abc import Mapping
+from importlib import import_module
 
-from agent.ocpp.messages.authorization import (
-    AuthorizeRequest,
-    AuthorizeResponse,
-    ClearCacheRequest,
-    ClearCacheResponse,
-)
-from agent.ocpp.messages.availability import (
-    ChangeAvailabilityRequest,
-    ChangeAvailabilityResponse,
-    HeartbeatRequest,
-    HeartbeatResponse,
-    StatusNotificationRequest,
-    StatusNotificationResponse,
-)
 from agent.ocpp.messages.base import Request, Response
-from agent.ocpp.messages.diagnostics import NotifyEventRequest, NotifyEventResponse
-from agent.ocpp.messages.local_list import (
-    GetLocalListVersionRequest,
-    GetLocalListVersionResponse,
-    SendLocalListRequest,
-    SendLocalListResponse,
-)
-from agent.ocpp.messages.meter_values import MeterValuesRequest, MeterValuesResponse
-from agent.ocpp.messages.provisioning import (
-    BootNotificationRequest,
-    BootNotificationResponse,
-    GetBaseReportRequest,
-    GetBaseReportResponse,
-    GetReportRequest,
-    GetReportResponse,
-    GetVariablesRequest,
-    GetVariablesResponse,
-    NotifyReportRequest,
-    NotifyReportResponse,
-    ResetRequest,
-    ResetResponse,
-    SetVariablesRequest,
-    SetVariablesResponse,
-)
-from agent.ocpp.messages.remote_control import (
-    RequestStartTransactionRequest,
-    RequestStartTransactionResponse,
-    RequestStopTransactionRequest,
-    RequestStopTransactionResponse,
-    TriggerMessageRequest,
-    TriggerMessageResponse,
-    UnlockConnectorRequest,
-    UnlockConnectorResponse,
-)
-from agent.ocpp.messages.reservation import (
-    CancelReservationRequest,
-    CancelReservationResponse,
-    ReservationStatusUpdateRequest,
-    ReservationStatusUpdateResponse,
-    ReserveNowRequest,
-    ReserveNowResponse,
-)
-from agent.ocpp.messages.transactions import (
-    GetTransactionStatusRequest,
-    GetTransactionStatusResponse,
-    TransactionEventRequest,
-    TransactionEventResponse,
-)
+from agent.ocpp.messages.on_demand import OnDemand
 
-Actions = Mapping[str, tuple[type[Request], type[Response]]]
+Pair = tuple[type[Request], type[Response]]
+Actions = Mapping[str, Pair]
 
 
-def _by_action(*pairs: tuple[type[Request], type[Response]]) -> Actions:
-    return {request.action: (request, response) for request, response in pairs}
+def _pair(module: str, action: str) -> Pair:
+    messages = import_module(f"agent.ocpp.messages.{module}")
+    return getattr(messages, f"{action}Request"), getattr(messages, f"{action}Response")
 
 
-FROM_CSMS = _by_action(
-    (SetVariablesRequest, SetVariablesResponse),
-    (GetVariablesRequest, GetVariablesResponse),
-    (GetBaseReportRequest, GetBaseReportResponse),
-    (GetReportRequest, GetReportResponse),
-    (ResetRequest, ResetResponse),
-    (TriggerMessageRequest, TriggerMessageResponse),
-    (ClearCacheRequest, ClearCacheResponse),
-    (SendLocalListRequest, SendLocalListResponse),
-    (GetLocalListVersionRequest, GetLocalListVersionResponse),
-    (GetTransactionStatusRequest, GetTransactionStatusResponse),
-    (RequestStartTransactionRequest, RequestStartTransactionResponse),
-    (RequestStopTransactionRequest, RequestStopTransactionResponse),
-    (UnlockConnectorRequest, UnlockConnectorResponse),
-    (ChangeAvailabilityRequest, ChangeAvailabilityResponse),
-    (ReserveNowRequest, ReserveNowResponse),
-    (CancelReservationRequest, CancelReservationResponse),
+FROM_CSMS: Actions = OnDemand(
+    {
+        "SetVariables": "provisioning",
+        "GetVariables": "provisioning",
+        "GetBaseReport": "provisioning",
+        "GetReport": "provisioning",
+        "Reset": "provisioning",
+        "TriggerMessage": "remote_control",
+        "ClearCache": "authorization",
+        "SendLocalList": "local_list",
+        "GetLocalListVersion": "local_list",
+        "GetTransactionStatus": "transactions",
+        "RequestStartTransaction": "remote_control",
+        "RequestStopTransaction": "remote_control",
+        "UnlockConnector": "remote_control",
+        "ChangeAvailability": "availability",
+        "ReserveNow": "reservation",
+        "CancelReservation": "reservation",
+        "SetChargingProfile": "smart_charging",
+        "GetChargingProfiles": "smart_charging",
+        "ClearChargingProfile": "smart_charging",
+        "GetCompositeSchedule": "smart_charging",
+    },
+    _pair,
 )
-"""What the CSMS may call on this station."""
+"""What the CSMS may call on this station, and the module of its messages."""
 
-TO_CSMS = _by_action(
-    (BootNotificationRequest, BootNotificationResponse),
-    (NotifyReportRequest, NotifyReportResponse),
-    (StatusNotificationRequest, StatusNotificationResponse),
-    (HeartbeatRequest, HeartbeatResponse),
-    (NotifyEventRequest, NotifyEventResponse),
-    (AuthorizeRequest, AuthorizeResponse),
-    (TransactionEventRequest, TransactionEventResponse),
-    (MeterValuesRequest, MeterValuesResponse),
-    (ReservationStatusUpdateRequest, ReservationStatusUpdateResponse),
+TO_CSMS: Actions = OnDemand(
+    {
+        "BootNotification": "boot",
+        "NotifyReport": "provisioning",
+        "StatusNotification": "availability",
+        "Heartbeat": "availability",
+        "NotifyEvent": "diagnostics",
+        "Authorize": "authorization",
+        "TransactionEvent": "transactions",
+        "MeterValues": "meter_values",
+        "ReservationStatusUpdate": "reservation",
+        "ReportChargingProfiles": "smart_charging",
+        "NotifyChargingLimit": "smart_charging",
+        "ClearedChargingLimit": "smart_charging",
+    },
+    _pair,
 )
-"""What this station calls on the CSMS."""
+"""What this station calls on the CSMS, and the module of its messages."""
 
 KNOWN_ACTIONS = frozenset(
     """

@@ -68,16 +68,28 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     _board_argument(model)
     model.set_defaults(call=_model)
 
+    limits = commands.add_parser(
+        "limits",
+        help="ask the running agent who limits the charging, now and over the next day",
+        description="Show every source of limits, which one wins for each plug, and what the next day allows.",
+    )
+    _state_argument(limits)
+
     bench = commands.add_parser("bench", help="run a station against simulated hardware, at wire level")
     demo = commands.add_parser("demo", help="bench, station and CSMS in one, with a live view")
     for name, sub in (("bench", bench), ("demo", demo)):
         sub.set_defaults(call=_bench if name == "bench" else _demo)
-    _late_arguments(words, bench, demo)
+    _late_arguments(words, bench, demo, limits)
     return parser
 
 
-def _late_arguments(words: Sequence[str], bench: argparse.ArgumentParser, demo: argparse.ArgumentParser) -> None:
-    """The bench's and the demo's own arguments, asked of them only when one of the two was called."""
+def _late_arguments(
+    words: Sequence[str],
+    bench: argparse.ArgumentParser,
+    demo: argparse.ArgumentParser,
+    limits: argparse.ArgumentParser,
+) -> None:
+    """The own arguments of some commands, asked of them only when one of them was called."""
     asked = next((word for word in words if not word.startswith("-")), None)
     if asked == "bench":
         from drivers.bench import cli as bench_cli
@@ -87,6 +99,10 @@ def _late_arguments(words: Sequence[str], bench: argparse.ArgumentParser, demo: 
         from agent.demo import command
 
         command.add_arguments(demo)
+    elif asked == "limits":
+        from agent import cli_limits
+
+        cli_limits.add_arguments(limits)
 
 
 def _board_argument(parser: argparse.ArgumentParser) -> None:

@@ -16,32 +16,30 @@ from typing import Any
 from agent.board import Board, BoardError, load, read_overlay
 from agent.board.wiring import ConnectorWiring, Wiring, wire
 from agent.chargepoint import ChargePoint
+from agent.chargepoint.limits_making import interfaces, limiters, ratings
+from agent.charging.notices import Notice
 from agent.clock import SystemClock
 from agent.control import SWEEP, Control, Readings
+from agent.ems.signals import Signals
 from agent.events import BuiltInEvents
 from agent.evse.availability import Availability
 from agent.evse.connector import Connector
-from agent.evse.metering import supported
+from agent.evse.metering import signing, supported
 from agent.evse.records import IdToken, IdTokenInfo, MeterValue, TransactionEvent
 from agent.model import (
     AttributeType,
     Component,
-    DeviceModel,
     Outcome,
     Problems,
-    Refusal,
     Value,
     Variable,
-    check_value,
-    nearest,
-    to_text,
 )
+from agent.model.restoring import restore
+from agent.ocpp.handlers import load as load_handlers
 from agent.ocpp.host import BootInfo, ConnectionProfile, ConnectorState
 from agent.ocpp.link import CsmsLink
-from agent.ocpp.messages.meter_values import MeterValuesRequest
-from agent.ocpp.messages.reservation import ReservationStatusUpdateRequest
-from agent.ocpp.transactions import meter_value_to
 from agent.ocpp.variables import BASIC_AUTH_PASSWORD, QUESTIONS, Settings, controllers
+from agent.onsite import NAME, Onsite, OnsiteError
 from agent.store import Change, Store, StoreError
 from agent.systemd import feed_watchdog, notify, watchdog_interval
 from drivers import Bus, DriverError, open_bus
@@ -53,6 +51,9 @@ APPLY_SECONDS = 1.5
 
 HEAR_SECONDS = 1.0
 """How long the first statuses wait for the first word of the charge controllers."""
+
+LOAD_SECONDS = 2.0
+"""How long after the first statuses what the start did not need is imported: BootNotification goes first."""
 
 SETTLE_SECONDS = 5.0
 """How much longer than the longest `max_age` a `Problem` from before a restart may take to show again."""
@@ -88,76 +89,11 @@ def build_model(board: Board, settings: Mapping[str, str] | None = None, clock: 
         evses=evses,
         measurands=supported(wiring.model, (0, *board.evses)),
         bays=bays,
+        signing=signing(wiring.model, (0, *board.evses)),
+        message_timeout=int(board.station.message_timeout),
     ):
         wiring.model.add(variable)
     return wiring
-
-
-def restore(model: DeviceModel, stored: Mapping[tuple[str, str], str]) -> None:
-    """Put what was stored back into the model; what the board no longer allows is left out, and said.
-
-    What it says names a place and never a value, which may be a password.
-    """
-    places = {str(variable).casefold(): variable for variable in model.variables()}
-    found: dict[Variable, dict[AttributeType, str]] = {}
-    for (place, stored_kind), text in stored.items():
-        variable, kind = places.get(place.casefold()), _KINDS.get(stored_kind)
-        attribute = None if variable is None or kind is None else variable.attributes.get(kind)
-        if variable is None or kind is None or attribute is None or not attribute.persistent:
-            log.warning("%s %s was stored, but this board has none that can be set", place, stored_kind)
-        else:
-            found.setdefault(variable, {})[kind] = text
-    for variable, texts in found.items():
-        _restore_limits(variable, texts)
-        for kind in (AttributeType.ACTUAL, AttributeType.TARGET):
-            if kind in texts:
-                _restore_one(variable, kind, texts[kind])
-    for variable in model.variables():
-        _keep_target(variable)
-
-
-_SET_LIMITS = (AttributeType.MIN_SET, AttributeType.MAX_SET)
-_KINDS = {str(kind): kind for kind in AttributeType}
-
-
-def _restore_one(variable: Variable, kind: AttributeType, text: str) -> None:
-    """One attribute, without regard to MinSet and MaxSet: they are judged together, and a Target moves to them."""
-    kept = {one: variable.attributes[one].value for one in _SET_LIMITS if one in variable.attributes}
-    for one in kept:
-        variable.attributes[one].value = None
-    answer = check_value(variable, kind, text)
-    for one, value in kept.items():
-        variable.attributes[one].value = value
-    if isinstance(answer, Refusal):
-        # The code alone: its text may quote the value.
-        log.warning("%s %s was stored, but no longer holds: %s", variable, kind, answer.code)
-    elif kind is AttributeType.ACTUAL:
-        variable.update(answer)
-    else:
-        variable.attributes[kind].value = answer
-
-
-def _restore_limits(variable: Variable, texts: Mapping[AttributeType, str]) -> None:
-    """MinSet and MaxSet together: both as they were stored, or both as the board has them."""
-    factory = {kind: variable.attributes[kind].value for kind in _SET_LIMITS if kind in variable.attributes}
-    for kind in _SET_LIMITS:
-        if kind in texts:
-            _restore_one(variable, kind, texts[kind])
-    low, high = (variable.value(kind) for kind in _SET_LIMITS)
-    if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
-        log.warning("%s: the MinSet and MaxSet that were stored no longer fit this board; it keeps its own", variable)
-        for kind, value in factory.items():
-            variable.attributes[kind].value = value
-
-
-def _keep_target(variable: Variable) -> None:
-    """Move a Target that MinSet or MaxSet leave outside to the nearest allowed value, before hardware sees it."""
-    target = variable.value(AttributeType.TARGET)
-    if isinstance(target, int | float):
-        moved = nearest(variable, target)
-        if moved != target:
-            log.warning("%s: its Target %s is moved to %s", variable, to_text(target), to_text(moved))
-            variable.attributes[AttributeType.TARGET].value = type(target)(moved)
 
 
 def boot_id() -> str:
@@ -201,6 +137,7 @@ class Station:
         restore(self.model, store.attributes())
 
         self.charging: ChargePoint | None = None
+        self._signals: Signals | None = None
         self.heard = False
         self.link = CsmsLink(self)
         self.events = BuiltInEvents(self.model, self.clock, self.link.post, settings)
@@ -277,6 +214,7 @@ class Station:
     def _make_charging(self, board: Board, wiring: Wiring) -> None:
         connectors: dict[int, dict[int, Connector]] = {number: {} for number in board.evses}
         self._outputs: dict[tuple[int, int], ConnectorWiring] = {}
+        self._signals = Signals(self.store.directory, self.clock)
         for one in wiring.connectors:
             self._outputs[one.evse, one.connector] = one
             connectors[one.evse][one.connector] = Connector(
@@ -286,7 +224,7 @@ class Station:
             self.model,
             connectors,
             types={n: [one.type for one in evse.connectors.values()] for n, evse in board.evses.items()},
-            max_current={number: evse.max_current for number, evse in board.evses.items()},
+            ratings=ratings(board),
             without_storage={number: evse.without_storage for number, evse in board.evses.items()},
             clock=self.clock,
             store=self.store,
@@ -294,11 +232,31 @@ class Station:
             availability=self.availability,
             problems=self.problems,
             request_reset=self.request_reset,
+            indicators=wiring.indicators,
+            limiters=limiters(board, self.model, self.clock, self._limits_changed, self._signal),
         )
+        self._interfaces = interfaces(board, self.charging.limits.externals, self.charging.telemetry, self.clock)
         self.charging.restore(
             power_lost=self._settings.get("boot_id", "") != self.computer,
             resume={number: evse.on_power_loss == "resume" for number, evse in board.evses.items()},
         )
+
+    def _limits_report(self, question: Mapping[str, Any]) -> Any:
+        if self.charging is None:
+            raise OnsiteError("this board does not charge cars, so nothing limits it")
+        return self.charging.limits_report(question)
+
+    def _limits_changed(self) -> None:
+        if self.charging is not None:
+            self.charging.wake()
+
+    def _signal(self, name: str, what: str, watts: float | None) -> None:
+        log.info("control system %s: %s", name, what if watts is None else f"{what}, {watts:g} W")
+        if self._signals is not None:
+            self._signals.record(name, what, watts)
+
+    def limit_notice(self, notice: Notice) -> None:
+        self.link.tell_limit(notice)
 
     def _returned(self, device: str) -> None:
         self._generation[device] += 1
@@ -311,6 +269,8 @@ class Station:
         return await self.link.transactions.post(event, changes)
 
     def reservation_ended(self, reservation_id: int, status: str) -> None:
+        from agent.ocpp.messages.reservation import ReservationStatusUpdateRequest
+
         self.link.post(
             ReservationStatusUpdateRequest(
                 reservation_id=reservation_id,
@@ -319,6 +279,9 @@ class Station:
         )
 
     def meter_values(self, evse: int, value: MeterValue) -> None:
+        from agent.ocpp.messages.meter_values import MeterValuesRequest
+        from agent.ocpp.transactions import meter_value_to
+
         self.link.post(MeterValuesRequest(evse_id=evse, meter_value=(meter_value_to(value),)))
 
     async def write(self, output: tuple[str, str], value: Value) -> None:
@@ -361,8 +324,11 @@ class Station:
         tasks = [asyncio.create_task(job) for job in (*jobs, self._sweep())]
         # The Targets are in hardware before the first BootNotification: one bounded attempt for each device.
         await self.control.apply_all(APPLY_SECONDS)
+        onsite = Onsite(self.store.directory / NAME, {"limits": self._limits_report})
+        tasks.append(asyncio.create_task(onsite.run()))
         if self.charging is not None:
-            tasks.append(asyncio.create_task(self.charging.run(self)))
+            charging = (self.charging.run(self), *self._interfaces)
+            tasks += [asyncio.create_task(job) for job in charging]
         tasks += [asyncio.create_task(job) for job in (self._follow(), self.link.run())]
         notify("READY=1")
         gc.freeze()
@@ -376,6 +342,8 @@ class Station:
         for task in (stopping, *tasks):
             task.cancel()
         closed, hanging = await asyncio.wait([stopping, *tasks], timeout=STOP_SECONDS)
+        if self._signals is not None:
+            self._signals.close()
         for task in hanging:
             log.error("%s did not end in %g s", task.get_coro(), STOP_SECONDS)
         for task in closed - done:
@@ -440,6 +408,9 @@ class Station:
         ages = [variable.max_age for variable in self.model.variables() if variable.max_age is not None]
         settled_at = self.clock.monotonic() + max(ages, default=0.0) + SETTLE_SECONDS
         await self._hear()
+        await asyncio.sleep(LOAD_SECONDS)
+        await asyncio.to_thread(load_handlers)
+        gc.freeze()
         while True:
             await asyncio.sleep(1.0)
             await self.control.step()

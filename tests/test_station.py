@@ -18,8 +18,9 @@ from agent.model import (
     VariableName,
     parse_place,
 )
+from agent.model.restoring import restore
 from agent.ocpp.variables import BASIC_AUTH_PASSWORD
-from agent.station import CannotStart, Station, boot_reason, build_model, restore, run
+from agent.station import CannotStart, Station, boot_reason, build_model, run
 from agent.store import Store
 
 RO, RW, WO = Mutability.READ_ONLY, Mutability.READ_WRITE, Mutability.WRITE_ONLY

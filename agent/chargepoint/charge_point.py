@@ -12,39 +12,42 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
+from agent.board.wiring import IndicatorWiring
 from agent.chargepoint.desk import END_SECONDS, UNLOCK_SECONDS, Desk
-from agent.chargepoint.facts import bay, constant, offered, protections
+from agent.chargepoint.facts import bay, offered, protections
 from agent.chargepoint.hands import Buses, Hands
+from agent.chargepoint.keeping import ROOM, Events, Keeping
+from agent.chargepoint.lamps import Lamp
+from agent.chargepoint.limits import Limiters, Limits, Told
+from agent.chargepoint.limits_report import report
+from agent.chargepoint.smart_charging import SmartCharging
+from agent.chargepoint.telemetry import telemetry
+from agent.charging.car import Rating
 from agent.clock import Clock
+from agent.ems.telemetry import Telemetry
 from agent.evse.authorization import Authorizer
 from agent.evse.availability import Availability
 from agent.evse.connector import Connector
 from agent.evse.evse import Evse
 from agent.evse.metering import Aligned, Meter
-from agent.evse.records import IdToken, IdTokenInfo, MeterValue, TransactionEvent
+from agent.evse.records import IdToken, IdTokenInfo, MeterValue
 from agent.evse.reservations import Reservation, Reservations
 from agent.evse.settings import EvseSettings
 from agent.model import Component, DeviceModel, Problems
-from agent.ocpp.host import StartAnswer
-from agent.store import Change, Store, StoreError
+from agent.ocpp.host import RemoteStart, StartAnswer
+from agent.store import Store
 
 log = logging.getLogger(__name__)
 
 TICK = 0.25
 """Seconds after which every EVSE is looked at, whether or not anything changed."""
 
-ROOM = "transaction"
 
-
-class Line(Protocol):
+class Line(Events, Told, Protocol):
     """The line to the CSMS, as far as EVSEs need it."""
 
     async def authorize(self, token: IdToken) -> IdTokenInfo:
         """Ask the CSMS (C01). Raises NotAnswered."""
-        ...
-
-    async def keep_event(self, event: TransactionEvent, changes: Sequence[Change]) -> bool:
-        """Queue a TransactionEvent with `changes` in one commit; whether both are on disk."""
         ...
 
     def reservation_ended(self, reservation_id: int, status: str) -> None: ...
@@ -61,7 +64,7 @@ class ChargePoint:
         connectors: Mapping[int, Mapping[int, Connector]],
         *,
         types: Mapping[int, Sequence[str]],
-        max_current: Mapping[int, float],
+        ratings: Mapping[int, Rating],
         without_storage: Mapping[int, str],
         clock: Clock,
         store: Store,
@@ -69,6 +72,8 @@ class ChargePoint:
         availability: Availability,
         problems: Problems,
         request_reset: Callable[[str], None],
+        indicators: Sequence[IndicatorWiring] = (),
+        limiters: Limiters | None = None,
     ) -> None:
         self._model, self._clock, self._store, self._line = model, clock, store, line
         self._problems, self._request_reset = problems, request_reset
@@ -76,6 +81,29 @@ class ChargePoint:
         self._settings = EvseSettings(model)
         self.authorizer = Authorizer(model, clock, store)
         self.reservations = Reservations(model, clock, availability, types)
+        self._wake = asyncio.Event()
+        limiters = limiters or Limiters()
+        self.smart_charging = SmartCharging(
+            model,
+            clock,
+            store,
+            ratings=ratings,
+            station=limiters.connection,
+            wake=self._wake.set,
+            background=self._background,
+        )
+        self.limits = Limits(
+            model,
+            clock,
+            store,
+            ratings=ratings,
+            limiters=limiters,
+            csms=self.smart_charging,
+            told=line,
+            problems=problems,
+            background=self._background,
+        )
+        self.smart_charging.external = self.limits
         self._meters = {number: Meter(model, number, clock) for number in (0, *connectors)}
         self.evses = {
             number: Evse(
@@ -86,7 +114,7 @@ class ChargePoint:
                 clock=clock,
                 new_id=lambda: str(uuid.uuid4()),
                 protections=protections(model, number),
-                limit=constant(max_current[number]),
+                limit=lambda connector: self.limits.current(connector.evse),
                 bay=bay(model, number),
                 charge_without_storage=without_storage[number] == "charge",
             )
@@ -97,19 +125,15 @@ class ChargePoint:
         )
         for number, evse in self.evses.items():
             self._meters[number].offered = offered(evse)
+        self.smart_charging.attach(self.evses)
+        self.limits.attach(self.evses, self._meters)
         self._all = [*self.evses.values(), self._floating]
         self._aligned = Aligned(model, self._meters, clock, lambda number: self.evses[number].tx is not None)
         availability.busy = self._busy
-        self._wake = asyncio.Event()
-        self._keep_now = asyncio.Event()
         self._idle = asyncio.Event()
         self.heard = asyncio.Event()
         """Every connector's hardware has been heard since the start, and the connectors' states follow from it."""
-        self._quiet = asyncio.Event()
-        self._quiet.set()
-        self._to_keep: list[tuple[Evse, TransactionEvent | None, str, int]] = []
-        self._kept: dict[int, int] = {}
-        self._behind = False
+        self._keeping = Keeping(self._all, store=store, events=line, problems=problems, kept=self._wake.set)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._online = False
         self._desk = Desk(
@@ -124,7 +148,10 @@ class ChargePoint:
             background=self._background,
             keep=self._keep_room,
         )
-        self.request_start = self._desk.request_start
+        self._lamps = [
+            Lamp(one, self.evses[one.evse], availability, protections(model, one.evse), self._awaits, problems)
+            for one in indicators
+        ]
         for variable in model.variables():
             if variable.max_age is not None and variable.component.name in _WATCHED:
                 variable.listen(lambda *_: self._wake.set())
@@ -145,6 +172,8 @@ class ChargePoint:
                 continue
             take_up = partial(evse.restore, text, power_lost=power_lost, resume=resume.get(evse.id, True))
             self._restored(f"EVSE {key}", take_up)
+        self.limits.restore()
+        self.smart_charging.restore()
 
     def _restored(self, what: str, take_up: Callable[[], None]) -> None:
         try:
@@ -155,7 +184,7 @@ class ChargePoint:
     async def run(self, buses: Buses) -> None:
         """Look after the EVSEs until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._keep())
+            group.create_task(self._keeping.run())
             hands = [
                 Hands(connector, buses, self._problems)
                 for evse in self.evses.values()
@@ -163,10 +192,14 @@ class ChargePoint:
             ]
             for one in hands:
                 group.create_task(one.run(self._clock))
+            for lamp in self._lamps:
+                group.create_task(lamp.run(buses, self._clock))
             while True:
                 self.step()
                 for one in hands:
                     one.look()
+                for lamp in self._lamps:
+                    lamp.look()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._pause()):
                         await self._wake.wait()
@@ -174,11 +207,14 @@ class ChargePoint:
 
     def _pause(self) -> float:
         """Seconds until the EVSEs are to be looked at again, if nothing changes before."""
-        due = min((time for evse in self._all if (time := evse.due()) is not None), default=None)
+        times = [*(evse.due() for evse in self._all), self.limits.due()]
+        due = min((time for time in times if time is not None), default=None)
         return TICK if due is None else min(TICK, max(0.01, due - self._clock.monotonic()))
 
     def step(self) -> None:
         """Look at every EVSE once."""
+        self.smart_charging.step()
+        self.limits.step(online=self._online)
         for evse in self._all:
             evse.online = self._online
             busy = evse.busy
@@ -190,7 +226,7 @@ class ChargePoint:
         if all(evse.known for evse in self.evses.values()):
             self.heard.set()
         for evse in self._all:
-            self._collect(evse)
+            self._keeping.collect(evse)
         for reservation_id, status in self.reservations.step():
             self._line.reservation_ended(reservation_id, status)
             self._background(self._keep_room())
@@ -199,16 +235,18 @@ class ChargePoint:
         for meter in self._meters.values():
             meter.look()
 
+    def _awaits(self, evse: Evse) -> bool:
+        """Whether the driver who was authorized before an EVSE was chosen may charge at this one."""
+        auth = self._floating.auth
+        if auth is None or (auth.evse_ids and evse.id not in auth.evse_ids):
+            return False
+        return evse.open_to(auth.token) and self._desk.open_to(evse, auth.token, auth.group)
+
     def _adopt_floating(self) -> None:
-        floating = self._floating
-        if floating.auth is None:
-            return
-        auth = floating.auth
         for evse in self.evses.values():
-            here = evse.connected and (not auth.evse_ids or evse.id in auth.evse_ids)
-            if here and evse.open_to(auth.token) and self._desk.open_to(evse, auth.token, auth.group):
-                evse.take_over(floating)
-                self._collect(floating)
+            if evse.connected and self._awaits(evse):
+                evse.take_over(self._floating)
+                self._keeping.collect(self._floating)
                 evse.step()
                 return
 
@@ -240,62 +278,8 @@ class ChargePoint:
     def _busy(self, number: int | None) -> bool:
         return any(evse.busy for evse in self._all if number is None or evse.id == number)
 
-    # --- keeping ---------------------------------------------------------------------------------------------------
-
-    def _collect(self, evse: Evse) -> None:
-        """Put what the EVSE has to be kept in line for the disk."""
-        if evse.version == self._kept.get(evse.id, 0):
-            return
-        last = self._kept[evse.id] = evse.version
-        work: list[tuple[Evse, TransactionEvent | None, str, int]] = []
-        work += [(evse, event, text, 0) for event, text in evse.take()]
-        now = evse.to_json()
-        if work and work[-1][2] == now:
-            work[-1] = (*work[-1][:3], last)
-        else:
-            work.append((evse, None, now, last))  # what changed after the last event
-        self._to_keep += work
-        if self._to_keep:
-            self._quiet.clear()
-            self._keep_now.set()
-
-    async def _keep(self) -> None:
-        while True:
-            await self._keep_now.wait()
-            self._keep_now.clear()
-            while self._to_keep:
-                evse, event, text, version = self._to_keep.pop(0)
-                changes: list[Change] = [(ROOM, str(evse.id), text or None)]
-                if self._behind:
-                    # The last commit failed: its messages go along with this one, and so must what belongs to them.
-                    changes += [(ROOM, str(one.id), one.to_json() or None) for one in self._all if one is not evse]
-                if event is not None:
-                    durable = await self._line.keep_event(event, changes)
-                else:
-                    durable = await self._keep_changes(changes)
-                evse.kept(version, durable)
-                self._behind = not durable
-                self._tell_of_disk(durable)
-                self._wake.set()
-            self._quiet.set()
-
-    async def _keep_changes(self, changes: Sequence[Change]) -> bool:
-        try:
-            await self._store.keep(changes)
-        except StoreError as error:
-            log.error("%s", error)
-            return False
-        return True
-
-    def _tell_of_disk(self, durable: bool) -> None:
-        controller = Component("TxCtrlr")
-        if durable:
-            self._problems.close(controller, "storage")
-        else:
-            self._problems.open(controller, "storage", "transactions cannot be written to the disk")
-
     async def _keep_room(self) -> bool:
-        return await self._keep_changes(
+        return await self._keeping.write(
             [
                 ("evse", "availability", self.availability.to_json()),
                 ("evse", "reservations", self.reservations.to_json()),
@@ -319,6 +303,26 @@ class ChargePoint:
         self._online = self._desk.online = online
         for evse in self._all:
             evse.online = online
+
+    def telemetry(self) -> Telemetry:
+        """What control systems may read."""
+        return telemetry(self.evses, self._meters, self.limits.ratings, self.limits.arbiter)
+
+    def limits_report(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        """What `station-agent limits` shows; there is nothing that `question` could add."""
+        del question
+        return report(self.limits, self.smart_charging, self.evses, self._clock)
+
+    def wake(self) -> None:
+        """Something that limits changed: look at the EVSEs now."""
+        self._wake.set()
+
+    def request_start(self, request: RemoteStart) -> StartAnswer:
+        answer = self._desk.request_start(request)
+        refused = self.smart_charging.remote_start(request) if answer.status == "Accepted" else None
+        if refused is not None:
+            return StartAnswer("Rejected", refused.reason_code, refused.info)  # K05.FR.05
+        return answer
 
     def request_stop(self, transaction_id: str) -> StartAnswer:
         evse = self._of(transaction_id)
@@ -393,7 +397,12 @@ class ChargePoint:
     ) -> str:
         return await self.authorizer.send_list(version, full=full, entries=entries, size=size)
 
-    def transaction_answered(self, transaction_id: str, token: IdToken | None, info: IdTokenInfo | None) -> None:
+    def transaction_answered(
+        self, transaction_id: str, token: IdToken | None, info: IdTokenInfo | None, priority: int | None
+    ) -> None:
+        found = self._of(transaction_id)
+        if priority is not None and found is not None and found.auth is not None:
+            found.auth.priority = priority  # K03.FR.05: of this transaction, whatever the token's is
         if info is None:
             return
         if token is not None:
@@ -442,7 +451,7 @@ class ChargePoint:
                 await asyncio.sleep(0.1)
         self._wake.set()
         await asyncio.sleep(0.05)
-        await self._quiet.wait()
+        await self._keeping.quiet.wait()
         self._request_reset(reason)
 
 

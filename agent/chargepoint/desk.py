@@ -163,6 +163,7 @@ class Desk:
             remote_start_id=None if remote is None else remote.remote_start_id,
             reservation_id=reservation,
             evse_ids=() if info is None else info.evse_ids,
+            priority=0 if info is None else info.charging_priority or 0,
         )
         if reservation is not None:
             self._background(self._keep())

@@ -2,14 +2,9 @@
 
 from collections.abc import Callable
 
-from agent.evse.connector import Connector
 from agent.evse.evse import Evse
 from agent.evse.power_path import Protections
 from agent.model import Component, DeviceModel
-
-
-def constant(current: float) -> Callable[[Connector], float]:
-    return lambda connector: current
 
 
 def offered(evse: Evse) -> Callable[[], float | None]:

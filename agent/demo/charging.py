@@ -10,7 +10,9 @@ CARD = {"idToken": "04A1B2C3D4E5F6", "type": "ISO14443"}
 PLACE = "/bench/evse/1/connector/1"
 
 
-async def _event(story: "Story", since: int, wanted: dict[str, str], seconds: float = 20) -> dict[str, Any]:
+async def transaction_event(
+    story: "Story", since: int, wanted: dict[str, str], seconds: float = 20
+) -> dict[str, Any]:
     """Wait for the TransactionEvent whose fields are as `wanted`, those of transactionInfo included."""
 
     def fits(payload: dict[str, Any]) -> bool:
@@ -37,7 +39,7 @@ def _register(payload: dict[str, Any], context: str) -> float:
     return 0.0
 
 
-async def _connector(story: "Story") -> dict[str, Any]:
+async def connector(story: "Story") -> dict[str, Any]:
     world = await story.rig.bench("GET", "/bench")
     found: dict[str, Any] = world["evse"]["1"]["connector"]["1"]
     return found
@@ -52,10 +54,10 @@ async def charge(story: "Story") -> None:
     await story.rig.bench("POST", "/bench/evse/1/token", CARD)
     await story.rig.heard("Authorize", lambda p: True, since, 10)
     story.tell("see", "CSMS ← Authorize: Accepted")
-    started = await _event(story, since, {"eventType": "Started"})
-    await _event(story, since, {"chargingState": "Charging"})
+    started = await transaction_event(story, since, {"eventType": "Started"})
+    await transaction_event(story, since, {"chargingState": "Charging"})
     await asyncio.sleep(2.0)
-    seen = await _connector(story)
+    seen = await connector(story)
     story.check(seen["contactor"] and seen["locked"], "the contactor is closed, and the plug is locked")
     story.tell(
         "see", f"wire: contactor closed, plug locked, {seen['offered_a']:g} A offered, {seen['power_w']:g} W flow"
@@ -64,10 +66,10 @@ async def charge(story: "Story") -> None:
     since = story.rig.mark()
     await story.rig.bench("POST", "/bench/power", {"state": "cycle"})
     await story.rig.heard("BootNotification", lambda p: True, since, 30)
-    await _event(story, since, {"chargingState": "Charging"}, 30)
+    await transaction_event(story, since, {"chargingState": "Charging"}, 30)
     story.tell("do", "bench: the same card again")
     await story.rig.bench("POST", "/bench/evse/1/token", CARD)
-    ended = await _event(story, since, {"eventType": "Ended"})
+    ended = await transaction_event(story, since, {"eventType": "Ended"})
     numbers = {event["seqNo"] for event in story.rig.all_heard("TransactionEvent", 0)}
     story.check(numbers == set(range(ended["seqNo"] + 1)), "the seqNos are without a gap")
     energy = _register(ended, "Transaction.End") - _register(started, "Transaction.Begin")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from agent.demo.charging import charge
+from agent.demo.limits import limit
 
 FAN = {"name": "AirCoolingSystem"}
 SPEED = {"name": "FanSpeed"}
@@ -289,4 +290,5 @@ ACTS = (
     Act("the line to the CSMS is cut: events wait, then arrive in order", cut_line),
     Act("the power is cut: the Target is still there", cut_power),
     Act("a car charges, and a power cut in the middle loses nothing", charge),
+    Act("an EMS dims the charge to 4.2 kW, and then dies", limit),
 )

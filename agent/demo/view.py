@@ -20,28 +20,30 @@ WATCHED: tuple[tuple[str, dict[str, Any], dict[str, Any], str], ...] = (
     ("  Target", {"name": "AirCoolingSystem"}, {"name": "FanSpeed", "kind": "Target"}, "RPM"),
     ("  Problem", {"name": "AirCoolingSystem"}, {"name": "Problem"}, ""),
     ("RCD@1.Tripped", {"name": "RCD", "evse": {"id": 1}}, {"name": "Tripped"}, ""),
-    ("RCD@2.Tripped", {"name": "RCD", "evse": {"id": 2}}, {"name": "Tripped"}, ""),
     ("FiscalMetering@1.ACVoltage[L1]", {"name": "FiscalMetering", "evse": {"id": 1}},
      {"name": "ACVoltage", "instance": "L1"}, "V"),
     ("FiscalMetering@1.Power", {"name": "FiscalMetering", "evse": {"id": 1}}, {"name": "Power"}, "W"),
     ("FiscalMetering@1.Problem", {"name": "FiscalMetering", "evse": {"id": 1}}, {"name": "Problem"}, ""),
-    ("FiscalMetering@2.Power", {"name": "FiscalMetering", "evse": {"id": 2}}, {"name": "Power"}, "W"),
     ("ElectricalFeed.Power", {"name": "ElectricalFeed"}, {"name": "Power"}, "W"),
     ("TemperatureSensor.Temperature", {"name": "TemperatureSensor"}, {"name": "Temperature"}, "Celsius"),
     ("Connector@1,1.AvailabilityState", {"name": "Connector", "evse": {"id": 1, "connectorId": 1}},
      {"name": "AvailabilityState"}, ""),
+    ("SmartChargingCtrlr@1.EffectiveLimit", {"name": "SmartChargingCtrlr", "evse": {"id": 1}},
+     {"name": "EffectiveLimit"}, "A"),
+    ("  LimitSource", {"name": "SmartChargingCtrlr", "evse": {"id": 1}}, {"name": "LimitSource"}, ""),
 )  # fmt: skip
 """What the middle shows: label, component, variable, unit."""
 
 WIRES = (
     ("fan", "RTU", ("rpm", "duty")),
-    ("fan-2", "pins", ("rpm", "duty")),
     ("rcd-1", "pins", ("tripped",)),
     ("rcd-2", "pins", ("tripped",)),
     ("meter-1", "TCP", ("voltage_l1", "power")),
     ("meter-2", "RTU", ("voltage_l1", "power")),
     ("grid-meter", "P1", ("power_import",)),
     ("cabinet", "sysfs", ("temperature",)),
+    ("charger-1-1", "TCP", ("offered_current",)),
+    ("ems", "TCP", ("limit_w",)),
 )
 
 COLOURS = {"act": "bold cyan", "do": "yellow", "see": "green", "fail": "bold red"}
@@ -187,6 +189,15 @@ def _gist(payload: dict[str, Any]) -> str:
         return f"{data['variable']['name']} {data.get('attributeType', 'Actual')} = {data['attributeValue']}"
     if "connectorStatus" in payload:
         return f"{payload['evseId']}/{payload['connectorId']} {payload['connectorStatus']}"
+    if "chargingLimit" in payload:
+        watts = [
+            period["limit"] for one in payload.get("chargingSchedule", ()) for period in one["chargingSchedulePeriod"]
+        ]
+        return " ".join([payload["chargingLimit"]["chargingLimitSource"], *map(str, watts)])
+    if "chargingLimitSource" in payload:
+        return str(payload["chargingLimitSource"])
+    if "transactionInfo" in payload:
+        return f"{payload['eventType']} {payload['triggerReason']}"
     if "reportData" in payload:
         return f"seqNo {payload['seqNo']}, {len(payload['reportData'])} variables"
     return str(payload.get("reason") or payload.get("reportBase") or "")

@@ -263,6 +263,7 @@ class Evse(PowerPath):
             return
         self._apart_since = now
         self._offer = Offer()  # the next car has no past
+        self.cut = None
         self._charged(now)
         self._update_state(now)
         token = None if self.auth is None else self.auth.token
@@ -296,11 +297,13 @@ class Evse(PowerPath):
         remote_start_id: int | None = None,
         reservation_id: int | None = None,
         evse_ids: tuple[int, ...] = (),
+        priority: int = 0,
     ) -> bool:
         """`token` may charge here from now on (E02.FR.01, F02.FR.21); False where somebody else does."""
         if not self.open_to(token):
             return False
         self.auth = Authorization(token, group, remote_start_id, reservation_id, evse_ids, self._clock.monotonic())
+        self.auth.priority = priority
         self.lock_failed = False
         self.held_by = None
         if self.tx is not None:

@@ -78,11 +78,20 @@ class PowerPath(Ledger):
         """Since when the contactor has been told to be open; None while it may be closed."""
         self._storage_lost = False
         self._wanted = False
+        self.ready = False
+        """Whether everything but a limit says that a car may charge here."""
+        self.cut: str | None = None
+        """Why the car that is here gets no more energy: it did not obey a limit; until it is gone."""
         self._charge_without_storage = charge_without_storage
 
     @abstractmethod
     def end_authorization(self, cause: str, token: IdToken | None = None) -> None:
         """Nobody may charge here any more, for `cause` (of `CAUSES`): no energy, and perhaps no transaction."""
+
+    def rate_changed(self) -> None:
+        """What is offered changed by more than LimitChangeSignificance (K11.FR.04, K13.FR.03)."""
+        if self.tx is not None and self.tx.ending is None:
+            self._tell("Updated", "ChargingRateChanged")
 
     @property
     def known(self) -> bool:
@@ -90,8 +99,8 @@ class PowerPath(Ledger):
         return all(connector.pilot is not None for connector in self.connectors.values())
 
     def _may_charge_unsaved(self) -> bool:
-        # A charge that runs goes on; a new one as the board declares.
-        return self._storage_lost and (self._wanted or self._charge_without_storage)
+        # A charge that runs, or is paused by a limit, goes on; a new one as the board declares.
+        return self._storage_lost and (self._wanted or self.ready or self._charge_without_storage)
 
     def _command(self, now: float, protections: Protections) -> None:
         """Decide what each connector's hardware is to do now."""
@@ -102,13 +111,12 @@ class PowerPath(Ledger):
                 connector.command.enable, connector.command.offered, connector.command.lock = False, 0.0, False
         active = self.active
         if active is None:
-            self._wanted = False
+            self._wanted = self.ready = False
             return
         command = active.command
         self._look_at_lock(active, now)
         saved = self._saved >= self._needed or self._may_charge_unsaved()
-        limit = min(self._limit(active), active.cable_current or 80.0)
-        self._wanted = (
+        self.ready = (
             self.auth is not None
             and self._connected
             and active.raw in WITH_CAR
@@ -120,10 +128,12 @@ class PowerPath(Ledger):
             and (saved or self._wanted)
             and not self._suspended()
             and (self.tx is None or (self.tx.ending is None and self._begin_known(now)))
-            and limit >= MIN_CURRENT
-            and (active.closed is not True or command.enable or self._wanted)
+            and self.cut is None
             and not any(one.powered for one in self.connectors.values() if one is not active)
         )
+        limit = min(self._limit(active), active.cable_current or 80.0) if self.ready else 0.0
+        opens = active.closed is True and not (command.enable or self._wanted)  # or is welded: not now
+        self._wanted = self.ready and limit >= MIN_CURRENT and not opens
         command.offered = self._offer.step(limit if self._wanted else 0.0, now)
         sound = active.fresh and active.fault is None and not protections.unknown and protections.cause is None
         command.enable = command.offered > 0 or (sound and command.enable and self._draws(active, now))

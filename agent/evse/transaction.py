@@ -21,6 +21,8 @@ class Authorization:
     """The EVSEs that it is for; empty: all (C01.FR.22)."""
     since: float = 0.0
     told: bool = False
+    priority: int = 0
+    """chargingPriority, −9 to 9 (K03.FR.06)."""
 
 
 @dataclass(slots=True)
@@ -80,6 +82,7 @@ def authorization_json(one: Authorization | None, now: float) -> Any:
         return None
     data = {name: getattr(one, name) for name in _AUTHORIZATION}
     data["evse_ids"] = list(one.evse_ids)
+    data["priority"] = one.priority
     return {
         **data,
         "token": token_plain(one.token),
@@ -95,6 +98,7 @@ def authorization_from(data: Mapping[str, Any] | None, now: float) -> Authorizat
     for name in _AUTHORIZATION:
         setattr(found, name, data[name])
     found.evse_ids = tuple(int(one) for one in data["evse_ids"])
+    found.priority = int(data.get("priority", 0))  # an older version kept none
     return found
 
 

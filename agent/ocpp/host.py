@@ -4,13 +4,17 @@ import ssl
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from agent.charging.limits import Unit
 from agent.clock import Clock
 from agent.evse.records import IdToken, IdTokenInfo, MeterValue
 from agent.evse.reservations import Reservation
 from agent.model import AttributeType, DeviceModel, Outcome, Variable
 from agent.store import Change
+
+if TYPE_CHECKING:
+    from agent.charging.profiles import Profile, Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,17 @@ class RemoteStart:
     id_token: IdToken
     group: IdToken | None = None
     evse: int | None = None
+    profile: "Profile | None" = None
+    """For the transaction that comes of it (K05)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileAnswer:
+    """Whether a charging profile was taken: `status` is Accepted or Rejected."""
+
+    status: str
+    reason_code: str = ""
+    info: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +83,51 @@ class StartAnswer:
     then: Callable[[], None] | None = None
 
 
+class SmartCharging(Protocol):
+    """Charging profiles and limits, as the OCPP side sees them (block K)."""
+
+    @property
+    def units(self) -> Sequence[Unit]:
+        """The charging rate units that are taken (RateUnit)."""
+        ...
+
+    async def set_profile(self, evse: int, profile: "Profile") -> ProfileAnswer:
+        """K01: install it, on disk before it is Accepted."""
+        ...
+
+    def profiles(
+        self,
+        *,
+        evse: int | None = None,
+        ids: Sequence[int] = (),
+        purpose: str | None = None,
+        stack: int | None = None,
+        sources: Sequence[str] = (),
+    ) -> Sequence[tuple[int, str, "Profile"]]:
+        """K09: (EVSE id, ChargingLimitSourceEnumType, profile) of all that match, those of external systems too."""
+        ...
+
+    async def clear_profiles(
+        self, *, id: int | None = None, evse: int | None = None, purpose: str | None = None, stack: int | None = None
+    ) -> bool:
+        """K10: whether there was one. External constraints are never cleared."""
+        ...
+
+    def composite(self, evse: int, seconds: int, unit: Unit | None) -> "tuple[datetime, Schedule] | None":
+        """K08: the schedule from now on and when it starts; None for an EVSE or a unit that is not there."""
+        ...
+
+
 class Charging(Protocol):
     """The EVSEs, as the OCPP side sees them: what the CSMS may ask of them, and what its answers mean to them.
 
     Every method that answers with a status gives it in the words of that message's status enumeration.
     """
+
+    @property
+    def smart_charging(self) -> SmartCharging:
+        """Charging profiles and limits."""
+        ...
 
     def request_start(self, request: RemoteStart) -> StartAnswer:
         """F01, F02."""
@@ -116,8 +171,12 @@ class Charging(Protocol):
         """D01: Accepted, Failed or VersionMismatch; an entry without info is to be removed (Differential)."""
         ...
 
-    def transaction_answered(self, transaction_id: str, token: IdToken | None, info: IdTokenInfo | None) -> None:
-        """The CSMS answered a TransactionEvent that named `token`; `info` is what it says of it (E05, C10)."""
+    def transaction_answered(
+        self, transaction_id: str, token: IdToken | None, info: IdTokenInfo | None, priority: int | None
+    ) -> None:
+        """The CSMS answered a TransactionEvent that named `token`; `info` is what it says of it (E05, C10), and
+        `priority` the chargingPriority of this transaction alone (K03.FR.05).
+        """
         ...
 
     def trigger_transactions(self, evse: int | None) -> bool:

@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.frames import CloseCode
 from websockets.typing import Subprotocol
 
+from agent.charging.notices import Notice
 from agent.evse.records import IdToken, IdTokenInfo
 from agent.ocpp.authorization import NotAnswered
 from agent.ocpp.handlers import HANDLERS
@@ -134,6 +135,15 @@ class CsmsLink:
         """Put a message, such as a NotifyEvent, into the durable outbox."""
         self._outbox.post(request)
 
+    def tell_limit(self, notice: Notice) -> None:
+        """An external limit came, changed or went (K11 to K13): told once, and not kept for a line that is away."""
+        from agent.ocpp.smart_charging import limit_message
+
+        variable = self._settings.variable(("SmartChargingCtrlr", "NotifyChargingLimitWithSchedules", None))
+        with_schedules = variable is not None and variable.actual.value is True
+        self.session.send(limit_message(notice, with_schedules=with_schedules, clock=self._host.clock))
+        self._wake.set()
+
     async def authorize(self, token: IdToken) -> IdTokenInfo:
         """Ask the CSMS whether `token` may charge (C01.FR.01). Raises NotAnswered."""
         if not (self.connected and self.accepted):
@@ -146,9 +156,11 @@ class CsmsLink:
         except TimeoutError:
             raise NotAnswered("no answer in time") from None
 
-    def _transaction_answered(self, transaction: str, token: IdToken | None, info: IdTokenInfo | None) -> None:
+    def _transaction_answered(
+        self, transaction: str, token: IdToken | None, info: IdTokenInfo | None, priority: int | None
+    ) -> None:
         if self._host.charging is not None:
-            self._host.charging.transaction_answered(transaction, token, info)
+            self._host.charging.transaction_answered(transaction, token, info, priority)
 
     def reconnect(self) -> None:
         """Leave the present connection for a new one, with the host's profile as it is then."""

@@ -19,6 +19,7 @@ from agent.ocpp.messages.remote_control import (
     UnlockConnectorResponse,
 )
 from agent.ocpp.rpc import CallReceived
+from agent.ocpp.smart_charging import profile_of, smart_charging
 from agent.ocpp.transactions import meter_value_to, token_of
 
 TRIGGERABLE = frozenset(
@@ -102,7 +103,10 @@ def _unknown_connector(context: Context, request: TriggerMessageRequest) -> Stat
 
 
 async def request_start_transaction(context: Context, call: CallReceived) -> Reply:
-    """F01, F02: the answer first, then the authorization. A charging profile is ignored (F01.FR.12)."""
+    """F01, F02: the answer first, then the authorization.
+
+    A charging profile without smart charging is ignored (F01.FR.12, K05.FR.04); else the host judges it.
+    """
     request = call.request
     assert isinstance(request, RequestStartTransactionRequest)
     charging = context.host.charging
@@ -111,8 +115,11 @@ async def request_start_transaction(context: Context, call: CallReceived) -> Rep
     if not context.triggers.accepted:  # B02.FR.05
         return Reply(RequestStartTransactionResponse(status="Rejected", status_info=status_info("CSNotAccepted")))
     group = None if request.group_id_token is None else token_of(request.group_id_token)
+    profile = None
+    if request.charging_profile is not None and smart_charging(context) is not None:
+        profile = profile_of(request.charging_profile)
     answer = charging.request_start(
-        RemoteStart(request.remote_start_id, token_of(request.id_token), group, request.evse_id)
+        RemoteStart(request.remote_start_id, token_of(request.id_token), group, request.evse_id, profile)
     )
     info = status_info(answer.reason_code, answer.info)
     response = RequestStartTransactionResponse(

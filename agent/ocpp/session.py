@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from agent.ocpp.authorization import Questions
 from agent.ocpp.availability import Heartbeats, Statuses
@@ -17,14 +18,13 @@ from agent.ocpp.calls import Call, Result, Source, Unanswered
 from agent.ocpp.handling import Reply
 from agent.ocpp.host import Host
 from agent.ocpp.messages import Request
-from agent.ocpp.messages.provisioning import (
+from agent.ocpp.messages.boot import (
     BootNotificationRequest,
     BootNotificationResponse,
     BootReason,
     ChargingStationType,
     RegistrationStatus,
 )
-from agent.ocpp.messages.remote_control import MessageTrigger, TriggerMessageRequest
 from agent.ocpp.outbox import Outbox
 from agent.ocpp.reports import Reports
 from agent.ocpp.rpc import Answer, CallFailed, CallReceived, CallResult, ErrorCode, Ignored, Rpc
@@ -38,6 +38,9 @@ from agent.ocpp.variables import (
     OFFLINE_THRESHOLD,
     Settings,
 )
+
+if TYPE_CHECKING:
+    from agent.ocpp.messages.remote_control import TriggerMessageRequest
 
 log = logging.getLogger(__name__)
 
@@ -267,7 +270,8 @@ class Session:
             return None
         expired = rpc.expired(now)
         if expired is not None:
-            self.unanswered += 1
+            if self._last is not Kind.TRANSACTION:
+                self.unanswered += 1  # how often a TransactionEvent is sent again, and when, is E13's to say
             log.warning("%s: no answer in time", expired.action)
             self._finish(Unanswered("no answer in time", timed_out=True), now)
         if self._call is not None:
@@ -374,20 +378,20 @@ class Session:
 
     # --- TriggerMessage --------------------------------------------------------------------------------------------
 
-    def may_trigger(self, request: TriggerMessageRequest) -> bool:
+    def may_trigger(self, request: "TriggerMessageRequest") -> bool:
         """Whether the message can be sent: BootNotification only until it was accepted (F06.FR.17)."""
-        if request.requested_message is MessageTrigger.BOOT_NOTIFICATION:
+        if request.requested_message.value == "BootNotification":
             return not self.accepted
         return not self._triggered.full
 
-    def trigger(self, request: TriggerMessageRequest) -> None:
+    def trigger(self, request: "TriggerMessageRequest") -> None:
         """Send the message as soon as the line is free (F06.FR.10)."""
-        match request.requested_message:
-            case MessageTrigger.BOOT_NOTIFICATION:
+        match request.requested_message.value:
+            case "BootNotification":
                 self.boot.trigger()
-            case MessageTrigger.HEARTBEAT:
+            case "Heartbeat":
                 self._triggered.add(self._heartbeats.call)
-            case MessageTrigger.STATUS_NOTIFICATION if request.evse and request.evse.connector_id is not None:
+            case "StatusNotification" if request.evse and request.evse.connector_id is not None:
                 place = (request.evse.id, request.evse.connector_id)
                 self._triggered.add(lambda _now: self.statuses.call(place))
 

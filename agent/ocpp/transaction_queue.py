@@ -39,8 +39,8 @@ INTERVAL = ("OCPPCommCtrlr", "MessageAttemptInterval", "TransactionEvent")
 
 _TIMESTAMP = re.compile(r'("timestamp":)"([^"]+)"')
 
-Answered = Callable[[str, IdToken | None, IdTokenInfo | None], None]
-"""Takes (transaction id, the token the event named, what the CSMS says of it)."""
+Answered = Callable[[str, IdToken | None, IdTokenInfo | None, int | None], None]
+"""Takes (transaction id, the token the event named, what the CSMS says of it, its chargingPriority)."""
 
 
 @dataclass(slots=True)
@@ -263,13 +263,14 @@ class TransactionQueue:
             return
         if isinstance(result, CallResult):
             self._forget(event)
-            info = None
-            if isinstance(result.response, TransactionEventResponse) and result.response.id_token_info is not None:
-                info = info_of(result.response.id_token_info)
+            info = priority = None
+            if isinstance(result.response, TransactionEventResponse):
+                priority = result.response.charging_priority
+                if result.response.id_token_info is not None:
+                    info = info_of(result.response.id_token_info)
             token = event.facts.get("idToken")
-            self._answered(
-                event.transaction, None if token is None else IdToken(token["idToken"], token["type"]), info
-            )
+            told = None if token is None else IdToken(token["idToken"], token["type"])
+            self._answered(event.transaction, told, info, priority)
             return
         if isinstance(result, Unanswered) and not result.timed_out:
             self._ready.appendleft(event)

@@ -1,6 +1,7 @@
 """The controllers' variables of the blocks this station has, and what the OCPP side reads from them.
 
-The table itself is in `variables_table` (every station) and `variables_charging` (one that charges cars).
+The table itself is in `variables_table` (every station), `variables_charging` and `variables_smart` (one that charges
+cars).
 """
 
 import re
@@ -10,6 +11,7 @@ from agent.clock import Clock
 from agent.model import Component, DeviceModel, Refusal, Value, Variable, VariableName
 from agent.model.values import members
 from agent.ocpp import variables_charging as charging
+from agent.ocpp import variables_smart as smart
 from agent.ocpp.variables_charging import MEASURANDS, TX_START_POINT, TX_STOP_POINT
 from agent.ocpp.variables_table import (
     BACK_OFF_MINIMUM,
@@ -74,20 +76,27 @@ def controllers(
     measurands: Sequence[str] = MEASURANDS,
     bays: bool = True,
     signing: bool = False,
+    message_timeout: int | None = None,
 ) -> list[Variable]:
     """The controllers' variables with their defaults, to be added to the station's Device Model.
 
     `sockets` tells whether any connector is a socket: without one there is no cable to unlock
     (UnlockOnEVSideDisconnect is then ReadOnly and false). A station without `evses` is no charging station (part 1
     §6) and has no variables of charging; of one with, `variables_charging.rows` explains the rest.
+    `message_timeout` (s) is what the factory sets MessageTimeout to, where that is not the table's default.
     """
     variables = {row.path: row.variable() for row in TABLE}
     variables[DATE_TIME].actual.source = clock.now
     variables[IDENTITY].update(identity)
     variables[SECURITY_PROFILE].update(security_profile)
+    if message_timeout is not None:
+        variables[MESSAGE_TIMEOUT].update(message_timeout)
     if not sockets:
         variables[UNLOCK] = Row(UNLOCK, BOOLEAN, READ_ONLY, "false").variable()
-    rows = charging.rows(evses, measurands, bays=bays, signing=signing) if evses else ()
+    rows: list[Row] = []
+    if evses:
+        rows += charging.rows(evses, measurands, bays=bays, signing=signing)
+        rows += smart.rows(evses)
     return [*variables.values(), *(row.variable() for row in rows)]
 
 

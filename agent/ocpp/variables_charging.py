@@ -34,7 +34,7 @@ def rows(
     whether a meter signs what it measures: without, nothing about signatures is reported (§2.7.3, §2.7.14).
     """
     return (
-        *_transactions(bays, signing),
+        *_transactions(bays),
         *_authorization(),
         *_lists(),
         *_metering(evses, tuple(measurands), signing),
@@ -58,17 +58,16 @@ def _told(component: str, name: str, value: int, unit: str | None = None, most: 
     return Row((component, name, None), INTEGER, READ_ONLY, str(value), unit, 0, most)
 
 
-def _transactions(bays: bool, signing: bool) -> tuple[Row, ...]:
+def _transactions(bays: bool) -> tuple[Row, ...]:
+    # Without DataSigned: no transaction here waits for a signature to start, and none ends by it (§2.6.6.2).
     points = _POINTS if bays else _POINTS[1:]
-    # DataSigned has no meaning as a TxStopPoint (§2.6.6.2).
-    starts = (*points, "DataSigned") if signing else points
     members = DataType.MEMBER_LIST
     return (
         _seconds("TxCtrlr", "EVConnectionTimeOut", 60, least=1),
         _flag("TxCtrlr", "StopTxOnEVSideDisconnect"),
         _flag("TxCtrlr", "StopTxOnInvalidId"),
         Row(("TxCtrlr", "MaxEnergyOnInvalidId", None), INTEGER, READ_WRITE, "0", "Wh", min_limit=0),
-        Row(TX_START_POINT, members, READ_WRITE, "PowerPathClosed", values=starts),
+        Row(TX_START_POINT, members, READ_WRITE, "PowerPathClosed", values=points),
         Row(TX_STOP_POINT, members, READ_WRITE, "EVConnected,Authorized", values=points),
     )
 

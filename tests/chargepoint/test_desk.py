@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from agent.board import load
 from agent.chargepoint import ChargePoint
+from agent.chargepoint.limits_making import ratings
 from agent.evse.availability import Availability
 from agent.evse.connector import Connector
 from agent.evse.records import IdToken, IdTokenInfo, MeterValue, TransactionEvent
@@ -46,7 +47,7 @@ class Station:
             self.model,
             groups,
             types={n: [one.type for one in evse.connectors.values()] for n, evse in board.evses.items()},
-            max_current={n: evse.max_current for n, evse in board.evses.items()},
+            ratings=ratings(board),
             without_storage={n: evse.without_storage for n, evse in board.evses.items()},
             clock=self.clock,
             store=self.store,
@@ -69,6 +70,8 @@ class Station:
         self.told.append(event)
         await self.store.keep(changes)
         return True
+
+    def limit_notice(self, notice: object) -> None: ...
 
     def reservation_ended(self, reservation_id: int, status: str) -> None: ...
 
@@ -114,9 +117,9 @@ class Station:
 async def station(tmp_path: Path) -> AsyncIterator[Station]:
     one = Station(tmp_path)
     one.answers = {CARD.id: ACCEPTED, OTHER.id: ACCEPTED}
-    keeping = asyncio.create_task(one.charging._keep())
+    keeping = asyncio.create_task(one.charging._keeping.run())
     yield one
-    await one.charging._quiet.wait()
+    await one.charging._keeping.quiet.wait()
     keeping.cancel()
     one.store.close()
 
@@ -166,7 +169,7 @@ async def test_the_transaction_that_runs_is_named_and_told_of_the_remote_start(s
     answer = station.charging.request_start(RemoteStart(7, CARD, None, 1))
     assert (answer.status, answer.transaction_id) == ("Accepted", running.id)
     assert await station.start(1) == "Accepted"
-    await station.charging._quiet.wait()
+    await station.charging._keeping.quiet.wait()
     event = station.told[-1]
     assert (event.transaction_id, event.trigger_reason, event.remote_start_id) == (running.id, "RemoteStart", 7)
 

@@ -5,12 +5,57 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from agent.charging.book import Book
+from agent.charging.limits import Unit
+from agent.charging.profiles import Period, Profile, Schedule
 from agent.evse.records import IdToken, IdTokenInfo, MeterValue, Sample, TransactionEvent
 from agent.evse.reservations import Reservation
-from agent.ocpp.host import RemoteStart, StartAnswer
+from agent.ocpp.host import ProfileAnswer, RemoteStart, StartAnswer
 
 BEGIN = datetime(2026, 1, 31, 12, tzinfo=UTC)
 TOKEN = IdToken("04A1B2C3", "ISO14443")
+
+
+class FakeSmart:
+    """`SmartCharging` with real rules and nothing to limit: EVSEs 1 and 2 of three phases, `running` on them."""
+
+    def __init__(self) -> None:
+        self.units: tuple[Unit, ...] = ("A", "W")
+        self.book = Book({1: 3, 2: 3}, voltage=230.0, max_stack=20, max_periods=1024, max_profiles=100)
+        self.running: dict[int, str | None] = {}
+        self.external: list[tuple[int, str, Profile]] = []
+        self.schedule: tuple[datetime, Schedule] | None = (BEGIN, Schedule(1, "A", (Period(0, 16.0),), duration=60))
+        self.asked: list[Any] = []
+
+    async def set_profile(self, evse: int, profile: Profile) -> ProfileAnswer:
+        external = [one.id for _, _, one in self.external]
+        refused = self.book.check(evse, profile, transactions=self.running, external=external)
+        if refused is not None:
+            return ProfileAnswer("Rejected", refused.reason_code, refused.info)
+        self.book.install(evse, profile)
+        return ProfileAnswer("Accepted")
+
+    def profiles(
+        self,
+        *,
+        evse: int | None = None,
+        ids: Sequence[int] = (),
+        purpose: str | None = None,
+        stack: int | None = None,
+        sources: Sequence[str] = (),
+    ) -> Sequence[tuple[int, str, Profile]]:
+        self.asked.append({"evse": evse, "ids": ids, "purpose": purpose, "stack": stack, "sources": sources})
+        own = [(place, "CSO", one) for place, one in self.book.find(ids=ids, evse=evse, purpose=purpose, stack=stack)]
+        return [one for one in (*own, *self.external) if not sources or one[1] in sources]
+
+    async def clear_profiles(
+        self, *, id: int | None = None, evse: int | None = None, purpose: str | None = None, stack: int | None = None
+    ) -> bool:
+        return bool(self.book.clear(id=id, evse=evse, purpose=purpose, stack=stack))
+
+    def composite(self, evse: int, seconds: int, unit: Unit | None) -> tuple[datetime, Schedule] | None:
+        self.asked.append((evse, seconds, unit))
+        return None if evse not in (0, *self.book.evses) else self.schedule
 
 
 class FakeCharging:
@@ -18,6 +63,7 @@ class FakeCharging:
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
+        self.smart_charging = FakeSmart()
         self.status = "Accepted"
         self.start = StartAnswer("Accepted")
         self.stop = StartAnswer("Accepted")
@@ -26,6 +72,7 @@ class FakeCharging:
         self.meter: list[tuple[int, MeterValue]] = []
         self.onlines: list[bool] = []
         self.answers: list[tuple[str, IdToken | None, IdTokenInfo | None]] = []
+        self.priorities: list[int | None] = []
 
     def request_start(self, request: RemoteStart) -> StartAnswer:
         self.asked.append(request)
@@ -70,8 +117,11 @@ class FakeCharging:
         self.asked.append((version, full, list(entries), size))
         return self.status
 
-    def transaction_answered(self, transaction_id: str, token: IdToken | None, info: IdTokenInfo | None) -> None:
+    def transaction_answered(
+        self, transaction_id: str, token: IdToken | None, info: IdTokenInfo | None, priority: int | None = None
+    ) -> None:
         self.answers.append((transaction_id, token, info))
+        self.priorities.append(priority)
 
     def trigger_transactions(self, evse: int | None) -> bool:
         self.asked.append(("transactions", evse))

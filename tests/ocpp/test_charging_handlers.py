@@ -81,20 +81,6 @@ async def test_a_remote_start_need_not_name_an_evse(line, charging):
     assert charging.asked[0] == RemoteStart(7, TOKEN)
 
 
-@pytest.mark.requirement("F01.FR.12")
-async def test_a_charging_profile_is_ignored(line, charging):
-    schedule = {"id": 1, "chargingRateUnit": "A", "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 6.0}]}
-    profile = {
-        "id": 1,
-        "stackLevel": 0,
-        "chargingProfilePurpose": "TxProfile",
-        "chargingProfileKind": "Relative",
-        "chargingSchedule": [schedule],
-    }
-    assert await line.ask("RequestStartTransaction", {**START, "chargingProfile": profile}) == {"status": "Accepted"}
-    assert charging.asked[0] == RemoteStart(7, TOKEN)
-
-
 @pytest.mark.requirement("F01.FR.13")
 async def test_the_answer_names_the_transaction_that_waits_for_its_authorization(line, charging):
     charging.start = StartAnswer("Accepted", transaction_id="T1")

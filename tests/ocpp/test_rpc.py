@@ -15,16 +15,18 @@ from agent.ocpp import rpc as framing
 from agent.ocpp.messages import FROM_CSMS
 from agent.ocpp.messages.availability import HeartbeatRequest, HeartbeatResponse
 from agent.ocpp.messages.base import ComponentType, VariableType
-from agent.ocpp.messages.provisioning import (
+from agent.ocpp.messages.boot import (
     BootNotificationRequest,
     BootNotificationResponse,
     BootReason,
     ChargingStationType,
+    RegistrationStatus,
+)
+from agent.ocpp.messages.provisioning import (
     GetVariableResultType,
     GetVariablesRequest,
     GetVariablesResponse,
     GetVariableStatus,
-    RegistrationStatus,
     ResetResponse,
     ResetStatus,
 )

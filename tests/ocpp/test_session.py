@@ -1,6 +1,9 @@
 """The session: what is sent in which state, with a clock that the test moves."""
 
+import inspect
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -8,7 +11,7 @@ import pytest
 from agent.ocpp.availability import Statuses
 from agent.ocpp.handlers import HANDLERS
 from agent.ocpp.messages import FROM_CSMS
-from agent.ocpp.messages.provisioning import RegistrationStatus
+from agent.ocpp.messages.boot import RegistrationStatus
 from agent.ocpp.session import SENDABLE, BackOff, Kind
 from agent.ocpp.variables import (
     BACK_OFF_MINIMUM,
@@ -43,6 +46,20 @@ def accepted(line):
 
 def test_every_call_that_the_framing_accepts_has_a_handler():
     assert HANDLERS.keys() == FROM_CSMS.keys()
+    assert all(inspect.iscoroutinefunction(handler) for handler in HANDLERS.values())
+
+
+def test_what_a_start_does_not_need_is_imported_later():
+    """What answers CALLs comes with the first of them, or with `load`; before, it costs no start-up time."""
+    show = "print(*(name for name in sys.modules if name.startswith('agent.ocpp.')))"
+    program = f"import sys, agent.station; {show}; from agent.ocpp.handlers import load; load(); {show}"
+    start, later = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    rooms = {"local_list", "provisioning", "remote_control", "reservation"}
+    rooms = {f"agent.ocpp.{name}" for name in rooms} | {f"agent.ocpp.messages.{name}" for name in rooms}
+    assert not rooms & set(start.split())
+    assert rooms <= set(later.split())
 
 
 def test_every_state_of_registration_says_what_may_be_sent():

@@ -266,6 +266,18 @@ async def test_what_the_csms_says_of_a_token_is_handed_on_with_it(line):
     ]
 
 
+@pytest.mark.requirement("K03.FR.05")
+async def test_the_priority_of_a_transaction_is_handed_on_apart_from_its_token_s(line):
+    await line.transactions.post(event(0, "Started", id_token=TOKEN))
+    await line.transactions.post(event(1))
+    info = {"status": "Accepted", "chargingPriority": 5}
+    line.answer(line.expect("TransactionEvent"), {"idTokenInfo": info, "chargingPriority": -3})
+    line.answer(line.expect("TransactionEvent"))
+    assert line.home.charging.priorities == [-3, None]
+    told = line.home.charging.answers[0][2]
+    assert told is not None and told.charging_priority == 5
+
+
 async def test_an_event_that_is_given_up_hands_on_no_answer(line):
     line.home.put(ATTEMPTS, 1)
     await line.transactions.post(event(0, "Started", id_token=TOKEN))

@@ -22,7 +22,7 @@ from tests.ocpp.parts import FakeClock
 
 COMPONENTS = (
     *("TxCtrlr", "AuthCtrlr", "AuthCacheCtrlr", "LocalAuthListCtrlr"),
-    *("SampledDataCtrlr", "AlignedDataCtrlr", "ReservationCtrlr"),
+    *("SampledDataCtrlr", "AlignedDataCtrlr", "ReservationCtrlr", "SmartChargingCtrlr"),
 )
 SIGNING = (
     "SampledDataCtrlr.SignReadings",
@@ -131,7 +131,7 @@ def test_with_a_meter_that_signs_signatures_can_be_asked_for() -> None:
     variables = made(signing=True)
     assert all(place in variables for place in SIGNING)
     assert [variables[place].actual.text() for place in SIGNING] == ["false", "false", "Never"]
-    assert refusal("TxCtrlr.TxStartPoint", "DataSigned", variables) == ""
+    assert refusal("TxCtrlr.TxStartPoint", "DataSigned", variables) == "InvalidValue"
     assert refusal("TxCtrlr.TxStopPoint", "DataSigned", variables) == "InvalidValue"
     assert refusal(SIGNING[2], "EveryMeterValue", variables) == ""
     assert refusal(SIGNING[2], "Always", variables) == "InvalidValue"
@@ -173,6 +173,31 @@ def test_a_bay_that_is_not_seen_starts_and_stops_nothing() -> None:
         assert refusal(place, "ParkingBayOccupancy", made(bays=False)) == "InvalidValue"
 
 
+def test_a_fresh_station_takes_charging_profiles_in_both_units_and_obeys_external_systems() -> None:
+    variables = made((1, 2))
+    values = {
+        place.partition(".")[2]: variable.actual.text()
+        for place, variable in variables.items()
+        if variable.component.name == "SmartChargingCtrlr" and variable.component.evse is None
+    }
+    assert values == {
+        "Enabled": "true",
+        "Available": "true",
+        "Phases3to1": "false",
+        "ProfileStackLevel": "20",
+        "RateUnit": "A,W",
+        "PeriodsPerSchedule": "1024",
+        "ExternalControlSignalsEnabled": "true",
+        "NotifyChargingLimitWithSchedules": "false",
+        "Entries[ChargingProfiles]": "0",
+        "LimitChangeSignificance": "1",
+    }
+    entries = variables["SmartChargingCtrlr.Entries[ChargingProfiles]"]
+    assert entries.characteristics.max_limit == 100
+    for evse in (1, 2):
+        assert variables[f"SmartChargingCtrlr@{evse}.ACPhaseSwitchingSupported"].actual.value is False
+
+
 # --- what is refused ----------------------------------------------------------------------------------------------
 
 
@@ -206,6 +231,15 @@ def test_a_transaction_must_be_able_to_start_and_to_end(path: tuple[str, str, No
         ("AlignedDataCtrlr.Interval", "86401", "ValueTooHigh"),
         ("ReservationCtrlr.Enabled", "false", ""),
         ("ReservationCtrlr.NonEvseSpecific", "false", "ReadOnly"),
+        ("SmartChargingCtrlr.Enabled", "false", ""),
+        ("SmartChargingCtrlr.ProfileStackLevel", "1", "ReadOnly"),
+        ("SmartChargingCtrlr.RateUnit", "W", "ReadOnly"),
+        ("SmartChargingCtrlr.ExternalControlSignalsEnabled", "false", ""),
+        ("SmartChargingCtrlr.NotifyChargingLimitWithSchedules", "true", ""),
+        ("SmartChargingCtrlr.LimitChangeSignificance", "0", ""),
+        ("SmartChargingCtrlr.LimitChangeSignificance", "2.5", ""),
+        ("SmartChargingCtrlr.LimitChangeSignificance", "-0.1", "ValueTooLow"),
+        ("SmartChargingCtrlr.LimitChangeSignificance", "NaN", "InvalidValue"),
     ],
 )
 def test_what_the_csms_may_set_has_its_limits(place: str, text: str, code: str) -> None:

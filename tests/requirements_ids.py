@@ -1,6 +1,6 @@
 """The OCPP requirements that this agent answers for: part 2's ids by use case, and why some have no test."""
 
-from tests.requirements_reasons import CHARGING
+from tests.requirements_reasons import CHARGING, SMART_CHARGING
 
 _NUMBERS: dict[str, tuple[int, ...]] = {
     "B01": tuple(range(1, 14)),
@@ -65,6 +65,23 @@ _NUMBERS: dict[str, tuple[int, ...]] = {
     "J02": (*range(1, 8), *range(9, 15), *range(16, 23)),
     "J03": (4,),
     "F06": tuple(range(1, 18)),
+    "K01": (*range(1, 18), *range(19, 23), *range(26, 54)),
+    "K02": (*range(1, 9),),
+    "K03": (*range(1, 9),),
+    "K04": (*range(1, 6),),
+    "K05": (*range(1, 6),),
+    "K06": (1, 2),
+    "K07": (1,),
+    "K08": (*range(1, 8),),
+    "K09": (*range(1, 7),),
+    "K10": (*range(1, 10),),
+    "K11": (*range(1, 7),),
+    "K12": (*range(1, 6),),
+    "K13": (*range(1, 4),),
+    "K14": (*range(1, 7),),
+    "K15": (*range(1, 20), 21, 22),  # K15.FR.20 is gone (erratum 2.43)
+    "K16": (*range(1, 15),),
+    "K17": (*range(1, 17),),
 }
 
 TITLES = {
@@ -129,6 +146,23 @@ TITLES = {
     "J02": "Meter values in transactions",
     "J03": "ISO 15118 meter value signing",
     "F06": "Trigger message",
+    "K01": "Set charging profile",
+    "K02": "Central smart charging",
+    "K03": "Local smart charging",
+    "K04": "Internal load balancing",
+    "K05": "Remote start with a charging profile",
+    "K06": "Offline during a transaction",
+    "K07": "Offline at the start of a transaction",
+    "K08": "Get composite schedule",
+    "K09": "Get charging profiles",
+    "K10": "Clear charging profile",
+    "K11": "External limit, with transactions",
+    "K12": "External limit, without transactions",
+    "K13": "External limit released",
+    "K14": "External limit by a local controller",
+    "K15": "High level communication (ISO 15118)",
+    "K16": "Renegotiation by the CSMS (ISO 15118)",
+    "K17": "Renegotiation by the car (ISO 15118)",
 }
 
 IDS: dict[str, tuple[str, ...]] = {
@@ -143,6 +177,7 @@ _ALL_BASES = "every reportBase of the specification is supported"
 
 REASONS: dict[str, str] = {
     **CHARGING,
+    **SMART_CHARGING,
     "B01.FR.02": _CSMS,
     "B01.FR.10": _CSMS,
     "B01.FR.11": _CSMS,

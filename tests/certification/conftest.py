@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from drivers.bench.bench import Bench
-from tests.certification.parts import SETUP, Stand
+from tests.certification.parts import Stand, standing
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m looks at the marks
@@ -19,17 +18,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def _stand(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stand]:
-    folder = tmp_path_factory.mktemp("certification")
-    bench = Bench("bench-ac", overrides=SETUP, agent_log=folder / "agent.log")
-    await bench.start()
-    try:
-        await bench.until_ready()
-        stand = Stand(bench)
-        await stand.station.wait_for("StatusNotification", lambda payload: payload["evseId"] == 2, timeout=30)
+    async with standing("bench-ac", tmp_path_factory.mktemp("certification")) as stand:
         yield stand
-    finally:
-        await bench.stop()
-        print((folder / "agent.log").read_text()[-4_000:])
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -5,6 +5,7 @@ import contextlib
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from drivers.bench.bench import Bench
@@ -95,6 +96,7 @@ class Stand:
         self._set: dict[str, str] = {}
         self._swiped: dict[tuple[int, str], float] = {}
         self._list_version = 0
+        self._profiles = False
         self.known: dict[str, dict[str, Any]] = {}
         """What the CSMS says of tokens, where that is not Accepted."""
 
@@ -138,6 +140,14 @@ class Stand:
         if self._list_version:
             await self.send_list([], "Full")
             self._list_version = 0
+        for name in self.bench.world.board.ems:
+            if self.bench.rig.ems.state()[name]["limit_w"] is not None:
+                await self.bench.rig.ems.release(name)
+        if self._profiles:
+            for purpose in ("ChargingStationMaxProfile", "TxDefaultProfile", "TxProfile"):
+                criteria = {"chargingProfilePurpose": purpose}
+                await self.call("ClearChargingProfile", {"chargingProfileCriteria": criteria})
+            self._profiles = False
 
     def running(self) -> list[str]:
         return [one for one, what in self.station.transactions(self.since).items() if not what.ended]
@@ -166,6 +176,7 @@ class Stand:
     # --- the CSMS --------------------------------------------------------------------------------------------------
 
     async def call(self, action: str, payload: Mapping[str, Any]) -> Payload:
+        self._profiles = self._profiles or action == "SetChargingProfile"
         return await self.station.call(action, payload)
 
     async def set(self, settings: Mapping[str, str]) -> None:
@@ -355,6 +366,21 @@ class Stand:
             await self.bench.set_power("cycle")
         await self.station.wait_for("BootNotification", since=since, timeout=30)
         await self.station.wait_for("StatusNotification", lambda p: p["evseId"] == 2, since, 20)
+
+
+@contextlib.asynccontextmanager
+async def standing(board: str, folder: Path) -> AsyncIterator[Stand]:
+    """A bench with the station `board`, from its boot on; its log goes to `folder`."""
+    bench = Bench(board, overrides=SETUP, agent_log=folder / "agent.log")
+    await bench.start()
+    try:
+        await bench.until_ready()
+        stand = Stand(bench)
+        await stand.station.wait_for("StatusNotification", lambda payload: payload["evseId"] == 2, timeout=30)
+        yield stand
+    finally:
+        await bench.stop()
+        print((folder / "agent.log").read_text()[-4_000:])
 
 
 def _place(path: str) -> dict[str, Any]:

@@ -69,7 +69,9 @@ class _Line:
         if self._limit > max(0.0, most):
             self._limit = max(0.0, most)
             self._lowered, self._followed = now, None
-        elif self.measured is not None and not stale:
+        elif self.measured is None:
+            self._limit = max(0.0, self._worst[-1][1])  # nothing is on its way up yet: no reason to be slow
+        elif not stale:
             step = settings.rise * max(0.0, now - self.measured)
             free = min(amps for _, amps in self._worst)
             self._limit = max(self._limit, min(free, self._limit + step))

@@ -36,11 +36,15 @@ def test_before_the_first_measure_the_safe_current_holds() -> None:
     assert told.phases == (16, 16, 16)
 
 
+def test_at_the_start_all_that_is_free_can_be_had_at_once() -> None:
+    assert Meter().hear(20).value == 43
+
+
 def test_it_grows_slowly_to_what_is_free() -> None:
     meter = Meter()
-    assert meter.hear(20).value == 16
-    assert meter.hear(20).value == 18
-    assert meter.hear(20, seconds=12).value == 42
+    assert meter.hear(47).value == 16
+    assert meter.hear(20, seconds=1).value == 16
+    assert meter.hear(20, seconds=3).value <= 22
     assert meter.hear(20, seconds=60).value == 43
 
 

@@ -15,7 +15,9 @@ STATES = ("Init", "Active", "Released", "Stale", "Failsafe")
 
 
 def limit_variables(board: Board) -> Iterator[Variable]:
-    """What the station writes of its limits; nothing for a board whose EVSEs have no controllers."""
+    """What the station writes of its limits. A control system's `Limit` is what it allows: all that the EVSEs can
+    draw while it limits nothing.
+    """
     for number, evse in board.evses.items():
         place = Component(CONTROLLER, evse=number)
         yield Variable(place, "EffectiveLimit", Characteristics(DataType.DECIMAL, "A", 0, evse.max_current))

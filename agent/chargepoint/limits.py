@@ -149,6 +149,7 @@ class Limits:
         self._kept: dict[str, int] = {}
         self._keep_after = 0.0
         self._keeping = False
+        self._most = float(sum(one.watts for one in ratings.values()))
         self._shown: dict[Variable, object] = {}
         self._record = limiters.record
         self._recorded: dict[str, float | None] = {}
@@ -216,7 +217,7 @@ class Limits:
         for name, limits in per_source.items():
             self._show(self._systems[name], "State", str(_state(limits)))
             watts = min((self.watts(one) for one in limits if one.value is not None), default=None)
-            self._show(self._systems[name], "Limit", watts)
+            self._show(self._systems[name], "Limit", round(self._most if watts is None else watts, 3))
             if self._record is not None and name in self.externals and any(one.kind == "SO" for one in limits):
                 if watts != self._recorded.get(name):
                     self._record(name, "released" if watts is None else "given", watts)

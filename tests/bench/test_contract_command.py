@@ -125,6 +125,8 @@ def changed(data: dict[str, Any], old: str) -> str:
         return "false" if old == "true" else "true"
     if kind == "integer":
         return str(int(old or 0) + 1)
+    if kind == "decimal":
+        return str(float(old or 0) + 1)
     if kind in ("MemberList", "OptionList"):
         return next((one for one in characteristics["valuesList"].split(",") if one != old), old)
     if kind == "SequenceList":

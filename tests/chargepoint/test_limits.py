@@ -27,7 +27,7 @@ async def test_the_reason_and_the_systems_are_device_model_variables(yard: Stati
     await yard.charge()
     assert yard.get("SmartChargingCtrlr@1.EffectiveLimit") == 32.0
     assert yard.get("SmartChargingCtrlr@1.LimitSource") == "board"
-    assert yard.get("ExternalControlSystem[modbus].Limit") is None
+    assert yard.get("ExternalControlSystem[modbus].Limit") == 44_160
     yard.limit("modbus", 4200.0)
     yard.limit("mqtt", 10.0, "A", scope=2)
     await yard.run()
@@ -40,7 +40,7 @@ async def test_the_reason_and_the_systems_are_device_model_variables(yard: Stati
     yard.release("modbus")
     await yard.run(7)
     assert yard.get("ExternalControlSystem[modbus].State") == "Released"
-    assert yard.get("ExternalControlSystem[modbus].Limit") is None
+    assert yard.get("ExternalControlSystem[modbus].Limit") == 44_160
     assert yard.get("SmartChargingCtrlr@1.LimitSource") == "board"
 
 

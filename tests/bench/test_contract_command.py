@@ -126,7 +126,7 @@ def changed(data: dict[str, Any], old: str) -> str:
     if kind == "integer":
         return str(int(old or 0) + 1)
     if kind == "decimal":
-        return str(float(old or 0) + 1)
+        return f"{float(old or 0) + 1:g}"
     if kind in ("MemberList", "OptionList"):
         return next((one for one in characteristics["valuesList"].split(",") if one != old), old)
     if kind == "SequenceList":

@@ -268,7 +268,7 @@ class SmartCharging:
     def composite(self, evse: int, seconds: int, unit: Unit | None) -> tuple[datetime, Schedule] | None:
         if (evse != 0 and evse not in self._ratings) or unit not in (None, *self.units):
             return None
-        start = self._clock.now().replace(microsecond=0)
+        start = self._clock.now()
         uses = {number: self._use(number) for number in self._ratings}
         extra = [(place, one) for place, _, one in self._externals()]
         if self._station is not None:

@@ -148,7 +148,7 @@ class SmartCharging:
             if evse.auth is not None:
                 self._bind(number, evse.tx.id, evse.auth.remote_start_id)
             if evse.auth is not None and evse.connected and self._began.get(number, ("",))[0] != evse.tx.id:
-                self._began[number] = (evse.tx.id, self._clock.now())
+                self._began[number] = (evse.tx.id, self._clock.now().replace(microsecond=0))  # as schedules begin
                 self.book.derived.clear()
         self._keep_began(running)
         gone = {one.transaction for _, one in self.book.find() if one.transaction is not None} - running
@@ -268,7 +268,7 @@ class SmartCharging:
     def composite(self, evse: int, seconds: int, unit: Unit | None) -> tuple[datetime, Schedule] | None:
         if (evse != 0 and evse not in self._ratings) or unit not in (None, *self.units):
             return None
-        start = self._clock.now()
+        start = self._clock.now().replace(microsecond=0)
         uses = {number: self._use(number) for number in self._ratings}
         extra = [(place, one) for place, _, one in self._externals()]
         if self._station is not None:

@@ -1,5 +1,6 @@
 """Out of a board's `limits` and `ems`: who limits, and the interfaces on which control systems say so."""
 
+import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
@@ -83,6 +84,19 @@ def _thermal(spec: ThermalSpec, evses: tuple[int, ...]) -> ThermalDerating:
     return ThermalDerating(ThermalSettings(spec.curve, spec.safe_current), evses)
 
 
+LATER = 1.0
+"""Seconds after the start before a broker is called: its library is imported after BootNotification."""
+
+
+async def _later(job: Coroutine[Any, Any, None]) -> None:
+    try:
+        await asyncio.sleep(LATER)
+    except BaseException:
+        job.close()
+        raise
+    await job
+
+
 def interfaces(
     board: Board, externals: Mapping[str, ExternalSource], telemetry: Callable[[], Telemetry], clock: Clock
 ) -> list[Coroutine[Any, Any, None]]:
@@ -112,5 +126,5 @@ def interfaces(
                 trust=one.trust,
                 ttl=one.ttl,
             )
-            jobs.append(broker.run())
+            jobs.append(_later(broker.run()))
     return jobs

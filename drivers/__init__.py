@@ -53,17 +53,30 @@ Sink = Callable[[str, str, Reading], None]
 class DriverError(Exception):
     """Something on a wire went wrong; the message says what, in words for an engineer."""
 
+    kind = "lost"
+    """What it is counted as."""
+
 
 class Refused(DriverError):
     """The device answered that it will not: nothing has changed there."""
+
+    kind = "refused"
 
 
 class NoAnswer(DriverError):
     """Nothing valid came back in time: a write that was not answered may have happened."""
 
+    kind = "timeout"
+
+
+class Garbled(NoAnswer):
+    """Something came back, but it was no valid answer."""
+
+    kind = "garbage"
+
 
 class Bus(Protocol):
-    """One wire and its one owner."""
+    """One wire and its one owner. One that lets others look at its wire has a `trace` (drivers.trace.BusTrace)."""
 
     name: str
 
@@ -121,6 +134,7 @@ def open_bus(
 __all__ = [
     "Bus",
     "DriverError",
+    "Garbled",
     "NoAnswer",
     "PointInfo",
     "Quality",

@@ -26,6 +26,7 @@ from drivers.settings import (
     PwmFan,
     points_of,
 )
+from drivers.trace import BusTrace
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ class GpioBus:
         }
         self._inputs, self._outputs = _pins_of(devices)
         self._parts: _Parts = {}
+        self.trace = BusTrace(settings.driver, devices, monotonic)
         self._sink: Sink = _nowhere
 
     async def run(self, sink: Sink) -> None:
@@ -83,6 +85,7 @@ class GpioBus:
                 if done:
                     lost.result()
         except DriverError as error:
+            self.trace.failed(error)
             for (device, point), unit in self._units.items():
                 sink(device, point, bad(unit, self._monotonic(), str(error)))
             raise
@@ -91,11 +94,16 @@ class GpioBus:
 
     async def write(self, device: str, point: str, value: Value) -> None:
         part = self._part(device, point)
+        counters = self.trace.devices[device]
+        counters.asked()
+        self.trace.sent(f"{device}.{point} = {value}\n".encode())
         try:
             asked(lambda: part.write(value))
             reading = asked(part.current)
         except DriverError as error:
+            counters.failed(error.kind, str(error))
             raise type(error)(f"{device}.{point}: {error}") from error
+        counters.answered()
         if reading is not None:
             self._sink(device, point, reading)
 
@@ -122,6 +130,7 @@ class GpioBus:
             try:
                 reading = asked(part.current)
             except DriverError as error:
+                self.trace.devices[device].failed(error.kind, str(error))
                 reading = bad(self._units[device, point], self._monotonic(), str(error))
             if reading is not None:
                 self._sink(device, point, reading)
@@ -187,7 +196,13 @@ class GpioBus:
                     parts[device, point] = InputPart(pin, factory.pin(pin.input), emit, loop, self._monotonic)
 
     def _emitter(self, device: str, point: str) -> Emit:
-        return lambda reading: self._sink(device, point, reading)
+        """Takes what an edge makes of a point, and no heartbeat."""
+
+        def emit(reading: Reading) -> None:
+            self.trace.heard(f"{device}.{point} = {reading.value}\n".encode())
+            self._sink(device, point, reading)
+
+        return emit
 
     def _close(self, factory: Any) -> None:
         parts, self._parts = self._parts, {}

@@ -17,6 +17,7 @@ from drivers.modbus_request import Request, read_request, write_coil, write_regi
 from drivers.modbus_snapshot import NotReady, SnapshotTaker
 from drivers.modbus_wire import ExceptionReply, Wire, WireLost, wire_for
 from drivers.settings import DeviceSettings, ModbusRtuSettings, ModbusTcpSettings, Profile
+from drivers.trace import BusTrace
 
 UNSUPPORTED_CODES = frozenset({1, 2, 3})
 """Exceptions to a block read that may be due to one of its registers."""
@@ -55,6 +56,7 @@ class ModbusBus:
         self._settings = settings
         self._monotonic = monotonic
         rtu = isinstance(settings, ModbusRtuSettings)
+        self.trace = BusTrace(settings.driver, devices, monotonic)
         self._devices = {key: device_of(key, device, profiles, rtu) for key, device in devices.items()}
         self._kept = [device for device in self._devices.values() if device.has_duties]
         self._takers = [(one, one.snapshot) for one in self._devices.values() if one.snapshot is not None]
@@ -125,7 +127,7 @@ class ModbusBus:
 
     async def run(self, sink: Sink) -> None:
         """Open the line and serve it until cancelled. Raises DriverError when the whole line is gone."""
-        wire = wire_for(self._settings, self._monotonic)
+        wire = wire_for(self._settings, self._monotonic, self.trace)
         try:
             await wire.open()
             self._wire = wire
@@ -135,6 +137,7 @@ class ModbusBus:
             while True:
                 await self._step(wire, sink)
         except WireLost as error:
+            self.trace.failed(error)
             for device in self._devices.values():
                 self._report(device.readable(), device, sink, str(error))
             raise DriverError(f"{self.name}: {error}") from error
@@ -234,7 +237,7 @@ class ModbusBus:
     async def _poll(self, poll: Poll, wire: Wire, sink: Sink) -> None:
         device = poll.device
         try:
-            reply = await wire.exchange(poll.request)
+            reply = await self._asked(device, wire, poll.request)
         except ExceptionReply as refusal:
             self._refused(poll, refusal, sink)
             return
@@ -257,7 +260,7 @@ class ModbusBus:
     async def _snap(self, device: Device, taker: SnapshotTaker, wire: Wire, sink: Sink) -> None:
         """The next request of a snapshot; between them everything else has its turn."""
         try:
-            taken = taker.answered(await wire.exchange(taker.request()), wire.answered_at)
+            taken = taker.answered(await self._asked(device, wire, taker.request()), wire.answered_at)
         except ExceptionReply as refusal:
             taker.failed(self._monotonic())
             self._report(list(taker.points), device, sink, str(refusal))
@@ -356,7 +359,7 @@ class ModbusBus:
         if pause > 0:  # between the two requests of one job
             await asyncio.sleep(pause)
         try:
-            reply = await wire.exchange(request)
+            reply = await self._asked(device, wire, request)
         except ExceptionReply:
             raise
         except NoAnswer as error:
@@ -364,6 +367,17 @@ class ModbusBus:
             raise NoAnswer(f"{device.name}: {error}") from error
         if device.failures:
             device.retry_at = self._monotonic()
+        return reply
+
+    async def _asked(self, device: Device, wire: Wire, request: Request) -> bytes:
+        counters = self.trace.devices[device.name]
+        counters.asked()
+        try:
+            reply = await wire.exchange(request)
+        except (Refused, NoAnswer) as error:
+            counters.failed(error.kind, str(error))
+            raise
+        counters.answered(wire.answered_at - wire.sent_at)
         return reply
 
     async def _read(self, device: Device, point: Point) -> Reading:

@@ -16,9 +16,10 @@ import serial
 from pymodbus.framer import FramerRTU, FramerSocket
 from pymodbus.pdu import DecodePDU
 
-from drivers import DriverError, NoAnswer, Refused
+from drivers import DriverError, Garbled, NoAnswer, Refused
 from drivers.modbus_request import Request
 from drivers.settings import ModbusRtuSettings, ModbusTcpSettings
+from drivers.trace import BusTrace
 
 EXCEPTIONS = {
     1: "ILLEGAL FUNCTION",
@@ -41,6 +42,8 @@ SILENT_LIMIT = 2
 class ExceptionReply(Refused):
     """The device answered with a Modbus exception; `code` is its number."""
 
+    kind = "exception"
+
     def __init__(self, code: int) -> None:
         super().__init__(f"{EXCEPTIONS.get(code, 'UNKNOWN EXCEPTION')} (exception {code})")
         self.code = code
@@ -55,6 +58,8 @@ class Wire(Protocol):
 
     ready_at: float
     """Monotonic time before which nothing may be sent."""
+    sent_at: float
+    """Monotonic time at which the last request was sent."""
     answered_at: float
     """Monotonic time at which the last answer was complete."""
 
@@ -74,19 +79,22 @@ class _Wire(ABC):
     def _send(self, frame: bytes) -> None:
         """Give all of `frame` to the system, at once."""
 
-    def __init__(self, timeout: float, gap: float, monotonic: Callable[[], float]) -> None:
+    def __init__(self, timeout: float, gap: float, monotonic: Callable[[], float], trace: BusTrace) -> None:
+        self._trace = trace
         self._timeout, self._gap, self._monotonic = timeout, gap, monotonic
         self._request: Request | None = None
         self._reply: asyncio.Future[bytes] | None = None
         self._buffer = b""
         self.ready_at = monotonic()
-        self.answered_at = self.ready_at
+        self.sent_at = self.answered_at = self.ready_at
 
     async def _answer(self, request: Request, frame: bytes) -> bytes:
         loop = asyncio.get_running_loop()
         self._request, self._reply = request, loop.create_future()
         timer = loop.call_later(self._timeout, self._expire)
         try:
+            self.sent_at = self._monotonic()
+            self._trace.sent(frame)
             self._send(frame)
             reply = await self._reply
         finally:
@@ -108,10 +116,10 @@ class _Wire(ABC):
 
     def _expire(self) -> None:
         if self._buffer:
-            text = f"no valid answer within {self._timeout:g} s, but {len(self._buffer)} bytes of something else"
+            said = f"no valid answer within {self._timeout:g} s, but {len(self._buffer)} bytes of something else"
+            self._fail(Garbled(said))
         else:
-            text = f"no answer within {self._timeout:g} s"
-        self._fail(NoAnswer(text))
+            self._fail(NoAnswer(f"no answer within {self._timeout:g} s"))
 
 
 class _Stream(asyncio.Protocol):
@@ -130,8 +138,8 @@ class _Stream(asyncio.Protocol):
 class TcpWire(_Wire):
     """Modbus TCP: a transaction id tells a late answer from the right one."""
 
-    def __init__(self, settings: ModbusTcpSettings, monotonic: Callable[[], float]) -> None:
-        super().__init__(settings.timeout, settings.gap, monotonic)
+    def __init__(self, settings: ModbusTcpSettings, monotonic: Callable[[], float], trace: BusTrace) -> None:
+        super().__init__(settings.timeout, settings.gap, monotonic, trace)
         self._settings = settings
         self._framer = FramerSocket(DecodePDU(False))
         self._transport: asyncio.Transport | None = None
@@ -186,6 +194,7 @@ class TcpWire(_Wire):
     def received(self, stream: _Stream, data: bytes) -> None:
         if stream is not self._stream:
             return
+        self._trace.heard(data)
         self._buffer += data
         while self._buffer:
             used, unit, transaction, pdu = self._framer.decode(self._buffer)
@@ -200,13 +209,13 @@ class TcpWire(_Wire):
     def _take(self, request: Request, unit: int, pdu: bytes) -> None:
         # units 0 and 255 mean "the device itself" on TCP; some answer with another number then
         if unit != request.unit and request.unit not in (0, 255):
-            self._fail(NoAnswer(f"unit {unit} answered instead of unit {request.unit}"))
+            self._fail(Garbled(f"unit {unit} answered instead of unit {request.unit}"))
             return
         refusal = len(pdu) == 2 and pdu[0] == request.pdu[0] | 0x80
         if refusal or (len(pdu) == request.length and pdu.startswith(request.head)):
             self._resolve(pdu)
         else:
-            self._fail(NoAnswer("the answer does not fit the request"))
+            self._fail(Garbled("the answer does not fit the request"))
 
     def lost(self, stream: _Stream, exc: Exception | None) -> None:
         if stream is not self._stream:
@@ -228,8 +237,8 @@ class RtuWire(_Wire):
     still be taken for the next answer of the same shape. `quiet` must cover the slowest device on the line.
     """
 
-    def __init__(self, settings: ModbusRtuSettings, monotonic: Callable[[], float]) -> None:
-        super().__init__(settings.timeout, settings.gap, monotonic)
+    def __init__(self, settings: ModbusRtuSettings, monotonic: Callable[[], float], trace: BusTrace) -> None:
+        super().__init__(settings.timeout, settings.gap, monotonic, trace)
         self._settings = settings
         self._framer = FramerRTU(DecodePDU(False))
         self._port: serial.Serial | None = None
@@ -274,8 +283,8 @@ class RtuWire(_Wire):
 
     def _discard(self) -> None:
         try:
-            while os.read(self._fd, 4096):
-                pass
+            while data := os.read(self._fd, 4096):
+                self._trace.heard(data)
         except BlockingIOError:
             pass
         except OSError as error:
@@ -306,6 +315,7 @@ class RtuWire(_Wire):
                 self._lost(OSError("hung up"))
             return
         self._empty_reads = 0
+        self._trace.heard(data)
         if self._reply is None or self._reply.done():
             self._stray()
             return
@@ -350,8 +360,10 @@ class RtuWire(_Wire):
         self._fail(WireLost(f"{self._settings.port} is gone: {error.strerror or error}"))
 
 
-def wire_for(settings: ModbusTcpSettings | ModbusRtuSettings, monotonic: Callable[[], float]) -> Wire:
+def wire_for(
+    settings: ModbusTcpSettings | ModbusRtuSettings, monotonic: Callable[[], float], trace: BusTrace
+) -> Wire:
     """The wire that `settings` describe, closed yet."""
     if isinstance(settings, ModbusTcpSettings):
-        return TcpWire(settings, monotonic)
-    return RtuWire(settings, monotonic)
+        return TcpWire(settings, monotonic, trace)
+    return RtuWire(settings, monotonic, trace)

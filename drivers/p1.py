@@ -7,11 +7,12 @@ import asyncio
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 
-from drivers import DriverError, NoAnswer, Quality, Reading, Refused, Sink, Value
+from drivers import DriverError, Garbled, NoAnswer, Quality, Reading, Refused, Sink, Value
 from drivers.decimals import scaled
 from drivers.listening import listen, open_port
 from drivers.p1_telegram import BadTelegram, Telegram, TelegramReader
 from drivers.settings import BusSettings, DeviceSettings, P1Point, P1Profile, P1Settings, Profile, ProfileDevice
+from drivers.trace import BusTrace
 
 BAD_IN_A_ROW = 3
 """Damaged telegrams after which the readings turn BAD, though the meter is not silent."""
@@ -26,6 +27,7 @@ class P1Bus:
         self.name = name
         self._settings = settings
         self._devices = devices
+        self.trace = BusTrace(settings.driver, devices, monotonic)
         self._monotonic = monotonic
         self._open = False
         self._waiting: set[asyncio.Future[Telegram]] = set()
@@ -39,6 +41,7 @@ class P1Bus:
         fd: int = port.fileno()
 
         def heard(data: bytes) -> None:
+            self.trace.heard(data)
             for telegram in reader.feed(data):
                 self._take(telegram, sink)
 
@@ -83,11 +86,13 @@ class P1Bus:
         while True:
             left = self._heard + self._settings.timeout - self._monotonic()
             if left <= 0:
+                self.trace.failed(NoAnswer(self._silence()))
                 self._all_bad(self._silence(), sink)
                 self._heard, left = self._monotonic(), self._settings.timeout
             done, _ = await asyncio.wait({ended}, timeout=left)
             if done:
                 error = ended.exception()
+                self.trace.failed(DriverError(str(error)))
                 self._all_bad(str(error), sink)
                 ended.result()
 
@@ -95,6 +100,7 @@ class P1Bus:
         now = self._monotonic()
         if isinstance(telegram, BadTelegram):
             self._bad += 1
+            self.trace.failed(Garbled(telegram.reason))
             if self._bad >= BAD_IN_A_ROW:
                 self._all_bad(f"{self._bad} damaged telegrams in a row, the last: {telegram.reason}", sink)
             return
@@ -103,6 +109,7 @@ class P1Bus:
             if not waiting.done():
                 waiting.set_result(telegram)
         for device, profile in self._devices.items():
+            self.trace.devices[device].answered()
             for name, point in profile.points.items():
                 sink(device, name, reading_of(point, telegram, now))
 

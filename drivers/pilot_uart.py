@@ -10,7 +10,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 
-from drivers import DriverError, NoAnswer, PointInfo, Quality, Reading, Refused, Sink, Value
+from drivers import DriverError, Garbled, NoAnswer, PointInfo, Quality, Reading, Refused, Sink, Value
 from drivers.listening import listen, open_port
 from drivers.rapi import (
     MAX_CURRENT,
@@ -25,6 +25,7 @@ from drivers.rapi import (
     state_of,
 )
 from drivers.settings import BusSettings, DeviceSettings, PilotUart, PilotUartSettings, Profile, points_of
+from drivers.trace import BusTrace
 
 RETRY = 1.0
 """Seconds between two tries of a controller that does not answer."""
@@ -43,6 +44,8 @@ class PilotUartBus:
         self._device, self._has_lock = device, told.lock
         self._points: dict[str, PointInfo] = points_of(told, {})
         self._monotonic = clock
+        self.trace = BusTrace(settings.driver, (device,), clock)
+        self._noise = False  # bytes came that made no message yet
         self._fd: int | None = None
         self._turn = asyncio.Lock()  # of one command and its answer
         self._commanding = asyncio.Lock()  # of all commands that belong to one intention
@@ -65,7 +68,10 @@ class PilotUartBus:
         fd: int = port.fileno()
 
         def heard(data: bytes) -> None:
+            self.trace.heard(data)
+            self._noise = True
             for message in reader.feed(data):
+                self._noise = False
                 self._heard(message, sink)
 
         self._fd, self._armed = fd, False
@@ -75,6 +81,7 @@ class PilotUartBus:
             await asyncio.wait({ended, serving}, return_when=asyncio.FIRST_COMPLETED)
             if serving.done():
                 serving.result()
+            self.trace.failed(DriverError(str(ended.exception())))
             self._all_bad(str(ended.exception()), sink)
             ended.result()
         finally:
@@ -123,12 +130,24 @@ class PilotUartBus:
                 raise NoAnswer(f"{self._settings.port}: not open")
             self._sequence = self._sequence % SEQUENCES + 1
             self._waiting = asyncio.get_running_loop().create_future()
+            counters, frame = self.trace.devices[self._device], command(text, self._sequence)
+            self._noise, start = False, self._monotonic()
+            counters.asked()
+            self.trace.sent(frame)
             try:
-                os.write(fd, command(text, self._sequence))
+                os.write(fd, frame)
                 async with asyncio.timeout(self._settings.timeout):
-                    return await self._waiting
+                    answer = await self._waiting
             except (TimeoutError, OSError):
-                raise NoAnswer(f"{self._device}: no answer to ${text}") from None
+                error = (Garbled if self._noise else NoAnswer)(f"{self._device}: no answer to ${text}")
+                counters.failed(error.kind, str(error))
+                raise error from None
+            else:
+                if answer.word == "NK":
+                    counters.failed(Refused.kind, f"${text}: refused {' '.join(answer.words)}".rstrip())
+                else:
+                    counters.answered(self._monotonic() - start)
+                return answer
             finally:
                 self._waiting = None
 

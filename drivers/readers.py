@@ -14,7 +14,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 
-from drivers import DriverError, NoAnswer, Quality, Reading, Refused, Sink, Value
+from drivers import DriverError, Garbled, NoAnswer, Quality, Reading, Refused, Sink, Value
 from drivers.listening import listen, open_port
 from drivers.reader_keys import KeyReader
 from drivers.reader_lines import Garbage, LineReader, Presence, Token, token_of
@@ -26,6 +26,7 @@ from drivers.settings import (
     Reader,
     SerialReaderSettings,
 )
+from drivers.trace import BusTrace
 
 HEARTBEAT = 0.4
 """Seconds after which what is on the reader is told again: it is measured, and must not go stale."""
@@ -115,8 +116,10 @@ class ReaderBus:
         device: str,
         reader: Reader,
         clock: Callable[[], float],
+        driver: str = "serial-reader",
     ) -> None:
         self.name = name
+        self.trace = BusTrace(driver, (device,), clock)
         self._path = port
         self._opener = opener
         self._device, self._reader = device, reader
@@ -162,18 +165,23 @@ class ReaderBus:
             done, _ = await asyncio.wait({ended}, timeout=HEARTBEAT)
             if done:
                 now, reason = self._monotonic(), str(ended.exception())
+                self.trace.failed(DriverError(reason))
                 for point in _POINTS:
                     sink(self._device, point, Reading(None, "", now, Quality.BAD, reason))
                 ended.result()
 
     def _take(self, port: Port, data: bytes, sink: Sink) -> None:
         now = self._monotonic()
+        self.trace.heard(data)
         for line in port.feed(data, now):
             said = line if isinstance(line, Garbage) else token_of(line, self._pattern, self._reader.token_type)
             if isinstance(said, Token):
                 self._told_until = 0.0
+                self.trace.devices[self._device].answered()
                 self._swiped(said, now, sink)
-            elif now >= self._told_until:  # never what it was: it may be part of a card's number
+                continue
+            self.trace.failed(Garbled(f"dropped {said.reason}"))
+            if now >= self._told_until:  # never what it was: it may be part of a card's number
                 self._told_until = now + BURST
                 _log.warning("%s: dropped %s", self._path, said.reason)
 
@@ -214,5 +222,6 @@ def open_bus(
         return ReaderBus(name, settings.port, lambda: SerialPort(serial_settings), device, reader, monotonic)
     if isinstance(settings, EvdevReaderSettings):
         evdev_settings = settings
-        return ReaderBus(name, settings.port, lambda: KeyboardPort(evdev_settings), device, reader, monotonic)
+        driver = settings.driver
+        return ReaderBus(name, settings.port, lambda: KeyboardPort(evdev_settings), device, reader, monotonic, driver)
     raise DriverError(f"{name}: the settings are not those of a card reader")

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from drivers import DriverError, NoAnswer, Quality, Reading, Refused, Sink, Value
 from drivers.decimals import decimal_of, scaled, unscaled
 from drivers.settings import BusSettings, DeviceSettings, Profile, Sysfs, SysfsPoint, SysfsSettings
+from drivers.trace import BusTrace
 
 T = TypeVar("T")
 _Jobs = queue.SimpleQueue[Callable[[], None] | None]
@@ -40,6 +41,7 @@ class SysfsBus:
             (device, name): point for device, told in devices.items() for name, point in told.points.items()
         }
         self._monotonic = monotonic
+        self.trace = BusTrace(settings.driver, devices, monotonic)
         self._worker = _Worker(name)
         self._turn = asyncio.Lock()  # fair: whoever waits comes before the next poll
         self._hanging: dict[tuple[str, str], asyncio.Future[Any]] = {}
@@ -60,6 +62,7 @@ class SysfsBus:
     async def read(self, device: str, point: str) -> Reading:
         told = self._point(device, point, "r")
         value = await self._in_thread(device, point, lambda: _read(_path(self._settings.root, told), told))
+        self.trace.heard(f"{device}.{point} = {value}\n".encode())
         return Reading(value, told.unit, self._monotonic())
 
     async def write(self, device: str, point: str, value: Value) -> None:
@@ -71,6 +74,7 @@ class SysfsBus:
             raw = unscaled(value, told.scale, told.offset)
         except (ArithmeticError, ValueError):
             raise Refused(f"{device}.{point}: not a finite number: {value!r}") from None
+        self.trace.sent(f"{device}.{point} = {raw}\n".encode())
         await self._in_thread(device, point, lambda: _write(_path(self._settings.root, told), raw))
 
     async def _polled(self, device: str, name: str, unit: str) -> Reading:
@@ -88,6 +92,17 @@ class SysfsBus:
         return told
 
     async def _in_thread(self, device: str, point: str, job: Callable[[], T]) -> T:
+        counters, start = self.trace.devices[device], self._monotonic()
+        counters.asked()
+        try:
+            result = await self._done(device, point, job)
+        except DriverError as error:
+            counters.failed(error.kind, str(error))
+            raise
+        counters.answered(self._monotonic() - start)
+        return result
+
+    async def _done(self, device: str, point: str, job: Callable[[], T]) -> T:
         """The result of `job`, within the time-out. A point that still hangs from before gets no second thread."""
         async with self._turn:
             hanging = self._hanging.get((device, point))

@@ -47,6 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PLACE=VALUE",
         help="Actual value of a factory-fresh station: Component[instance]@evse,connector.Variable[instance]=VALUE",
     )
+    parser.add_argument(
+        "--replay",
+        type=Path,
+        metavar="FILE",
+        help="let one bus answer as it was recorded by `station-agent trace BUS --record FILE`",
+    )
 
 
 def main(args: argparse.Namespace) -> int:
@@ -78,6 +84,14 @@ def main(args: argparse.Namespace) -> int:
 async def _run(args: argparse.Namespace, log: Path | None) -> None:
     from drivers.bench.bench import Bench
 
+    recording = None
+    if args.replay is not None:
+        from drivers.trace_file import BadRecording, load
+
+        try:
+            recording = load(args.replay)
+        except BadRecording as error:
+            raise CannotStart(str(error)) from error
     bench = Bench(
         args.board,
         csms_url=args.csms,
@@ -90,6 +104,8 @@ async def _run(args: argparse.Namespace, log: Path | None) -> None:
         overrides=dict(args.overrides),
         agent_log=log,
     )
+    if recording is not None:
+        bench.rig.replay(recording)
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

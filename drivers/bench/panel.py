@@ -165,7 +165,7 @@ def gist(payload: dict[str, Any]) -> str:
     if "connectorStatus" in payload:
         return f"{payload['evseId']}/{payload['connectorId']} {payload['connectorStatus']}"
     if "eventData" in payload:
-        data = payload["eventData"][0]
+        data = payload["eventData"][-1]
         return f"{data['component']['name']}.{data['variable']['name']} = {data['actualValue']}"
     if "idToken" in payload:
         return str(payload["idToken"].get("idToken", ""))

@@ -5,7 +5,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent.board import Board
 from drivers.bench.ems import Systems
@@ -13,6 +13,9 @@ from drivers.bench.far_end import FarEnd
 from drivers.bench.physics import animate
 from drivers.bench.refusals import CannotStart
 from drivers.bench.world import World
+
+if TYPE_CHECKING:
+    from drivers.trace_file import Recording
 
 TICK = 0.1
 """Seconds between two steps of the physics."""
@@ -98,6 +101,14 @@ class Rig:
         """What leads the agent to the far ends: settings of its buses and of its control systems."""
         self._started: list[FarEnd] = []
         self._turning: asyncio.Task[None] | None = None
+
+    def replay(self, recording: "Recording") -> None:
+        """Before the start: let the bus that was recorded answer as it did. Raises `CannotStart`."""
+        from drivers.bench.replay import far_end
+
+        end = far_end(recording, self.world, self._folder)
+        self.far_ends[recording.bus] = end
+        self.world.fault_kinds = {**self.world.fault_kinds, recording.bus: end.faults}
 
     async def start(self) -> None:
         """Open every wire and let time pass."""

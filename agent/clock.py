@@ -5,11 +5,12 @@ being measured. The system's own clock is never set.
 """
 
 import time
+from collections.abc import Callable
 from datetime import MAXYEAR, UTC, datetime, timedelta
 from typing import Protocol
 
 SANE = datetime(2026, 1, 1, tzinfo=UTC)
-"""Before this the clock has not been set: no such software existed."""
+"""An earlier time than this is that of a clock that nobody has set."""
 
 
 class Clock(Protocol):
@@ -30,6 +31,8 @@ class SystemClock:
     def __init__(self) -> None:
         self._base = datetime.now(UTC)
         self._started = time.monotonic()
+        self.moved: Callable[[], None] = lambda: None
+        """Called after each correction."""
 
     def monotonic(self) -> float:
         return time.monotonic()
@@ -46,4 +49,5 @@ class SystemClock:
             return 0.0
         moved = (utc - self.now()).total_seconds()
         self._base += timedelta(seconds=moved)
+        self.moved()
         return moved

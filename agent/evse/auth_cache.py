@@ -124,6 +124,23 @@ class AuthCache:
         kept: list[Change] = [(ROOM, key, self._entries.get(key))]
         await self._save([*((ROOM, one, None) for one in gone if one != key), *kept])
 
+    def peek(self, token: IdToken) -> Entry | None:
+        """What is kept of `token`, enabled or not, expired or not; that is no use of it (N09)."""
+        text = self._entries.get(key_of(token))
+        try:
+            return None if text is None else decode(text[_TIME:])
+        except ValueError:
+            return None
+
+    async def forget(self, token: IdToken) -> None:
+        """Remove what is kept of `token` (N10.FR.03, FR.06). Raises StoreFailed."""
+        key = key_of(token)
+        if key in self._entries:
+            self._drop(key)
+            await self._save([(ROOM, key, None)])
+        elif self._behind:  # an earlier attempt took it from the memory alone
+            await self._save([])
+
     async def clear(self) -> None:
         """C11. Raises StoreFailed, and then nothing is cleared."""
         before = self._entries, self._refreshed

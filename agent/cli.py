@@ -4,7 +4,8 @@ import argparse
 import gc
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 
 DEFAULT_STATE = Path("/var/lib/station-agent")
@@ -64,45 +65,64 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     probe.add_argument("--overlay", type=Path, metavar="FILE", help="JSON that replaces end points of buses")
     probe.set_defaults(call=_board_probe)
 
-    model = commands.add_parser("model", help="print the Device Model of a board as a table")
-    _board_argument(model)
-    model.set_defaults(call=_model)
-
+    model = commands.add_parser(
+        "model",
+        help="print the Device Model, of a board file or of the running agent",
+        description="Show every variable that BOARD makes; without BOARD, what the running agent reads, with ages.",
+    )
+    _state_argument(model)
+    events = commands.add_parser(
+        "events",
+        help="ask the running agent for the last events",
+        description="Show what the station told the CSMS of problems, protections and monitors, oldest first.",
+    )
+    _state_argument(events)
     limits = commands.add_parser(
         "limits",
         help="ask the running agent who limits the charging, now and over the next day",
         description="Show every source of limits, which one wins for each plug, and what the next day allows.",
     )
     _state_argument(limits)
+    buses = commands.add_parser(
+        "buses",
+        help="ask the running agent how its wires and devices answer",
+        description="Show requests, errors and response times of every device.",
+    )
+    _state_argument(buses)
+    trace = commands.add_parser(
+        "trace",
+        help="show the bytes that pass on a wire of the running agent, decoded",
+        description="Show what is said on a wire, with times; --record keeps it for `bench --replay`.",
+    )
+    _state_argument(trace)
 
     bench = commands.add_parser("bench", help="run a station against simulated hardware, at wire level")
     demo = commands.add_parser("demo", help="bench, station and CSMS in one, with a live view")
     for name, sub in (("bench", bench), ("demo", demo)):
         sub.set_defaults(call=_bench if name == "bench" else _demo)
-    _late_arguments(words, bench, demo, limits)
+    late = {"bench": bench, "demo": demo, "limits": limits, "buses": buses, "trace": trace}
+    _late_arguments(words, {**late, "model": model, "events": events})
     return parser
 
 
-def _late_arguments(
-    words: Sequence[str],
-    bench: argparse.ArgumentParser,
-    demo: argparse.ArgumentParser,
-    limits: argparse.ArgumentParser,
-) -> None:
+_LATE = {
+    "bench": "drivers.bench.cli:add_arguments",
+    "demo": "agent.demo.command:add_arguments",
+    "events": "agent.cli_watch:add_events_arguments",
+    "limits": "agent.cli_limits:add_arguments",
+    "model": "agent.cli_watch:add_model_arguments",
+    "buses": "agent.cli_buses:add_buses_arguments",
+    "trace": "agent.cli_buses:add_trace_arguments",
+}
+"""Where the own arguments of some commands come from."""
+
+
+def _late_arguments(words: Sequence[str], parsers: Mapping[str, argparse.ArgumentParser]) -> None:
     """The own arguments of some commands, asked of them only when one of them was called."""
-    asked = next((word for word in words if not word.startswith("-")), None)
-    if asked == "bench":
-        from drivers.bench import cli as bench_cli
-
-        bench_cli.add_arguments(bench)
-    elif asked == "demo":
-        from agent.demo import command
-
-        command.add_arguments(demo)
-    elif asked == "limits":
-        from agent import cli_limits
-
-        cli_limits.add_arguments(limits)
+    asked = next((word for word in words if not word.startswith("-")), "")
+    if asked in parsers:
+        module, _, name = _LATE[asked].partition(":")
+        getattr(import_module(module), name)(parsers[asked])
 
 
 def _board_argument(parser: argparse.ArgumentParser) -> None:
@@ -163,12 +183,6 @@ def _board_probe(args: argparse.Namespace) -> int:
     from agent.cli_board import probe
 
     return probe(args.board, args.state_dir, args.overlay)
-
-
-def _model(args: argparse.Namespace) -> int:
-    from agent.cli_board import model
-
-    return model(args.board)
 
 
 def _bench(args: argparse.Namespace) -> int:

@@ -15,13 +15,17 @@ from typing import Any
 
 from agent.board import Board, BoardError, load, read_overlay
 from agent.board.wiring import ConnectorWiring, Wiring, wire
+from agent.boot import boot_id, boot_reason
 from agent.chargepoint import ChargePoint
+from agent.chargepoint.diagnosing import Diagnosing
 from agent.chargepoint.limits_making import interfaces, limiters, ratings
 from agent.charging.notices import Notice
 from agent.clock import SystemClock
+from agent.computer import Computer
 from agent.control import SWEEP, Control, Readings
+from agent.diagnostics.rings import LastMessages
 from agent.ems.signals import Signals
-from agent.events import BuiltInEvents
+from agent.events import Events, Trips
 from agent.evse.availability import Availability
 from agent.evse.connector import Connector
 from agent.evse.metering import signing, supported
@@ -35,14 +39,21 @@ from agent.model import (
     Variable,
 )
 from agent.model.restoring import restore
+from agent.monitors import MonitorDesk
 from agent.ocpp.handlers import load as load_handlers
 from agent.ocpp.host import BootInfo, ConnectionProfile, ConnectorState
 from agent.ocpp.link import CsmsLink
-from agent.ocpp.variables import BASIC_AUTH_PASSWORD, QUESTIONS, Settings, controllers
+from agent.ocpp.variables import BASIC_AUTH_PASSWORD, QUESTIONS, REPORTING_VALUE_SIZE, Settings, controllers
+from agent.ocpp.variables_monitoring import OFFLINE_QUEUING
 from agent.onsite import NAME, Onsite, OnsiteError
+from agent.onsite_buses import answers
+from agent.onsite_model import answers as model_answers
+from agent.security.events import SecurityEvents
+from agent.security.log import SecurityLog
 from agent.store import Change, Store, StoreError
 from agent.systemd import feed_watchdog, notify, watchdog_interval
 from drivers import Bus, DriverError, open_bus
+from drivers.trace import statistics
 
 log = logging.getLogger(__name__)
 
@@ -96,24 +107,6 @@ def build_model(board: Board, settings: Mapping[str, str] | None = None, clock: 
     return wiring
 
 
-def boot_id() -> str:
-    """What tells this start of the computer from every other, "" where the kernel does not say."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
-
-
-def boot_reason(settings: Mapping[str, str], computer: str) -> str:
-    """BootReasonEnumType for this start: what the last process left, and whether the computer restarted since."""
-    if settings.get("next_boot_reason"):
-        return settings["next_boot_reason"]
-    if settings.get("boot_id", "") != computer or not computer:
-        return "PowerUp"
-    # The same start of the computer: either the service was stopped in an orderly way, or the process died.
-    return "LocalReset" if settings.get("stopped") == "1" else "ApplicationReset"
-
-
 class Station:
     """A running station; fulfils `agent.ocpp.host.Host`."""
 
@@ -135,13 +128,31 @@ class Station:
         values = Settings(self.model)
         self._password = values.variable(BASIC_AUTH_PASSWORD)
         restore(self.model, store.attributes())
+        self.machine = Computer(Path("/"), store.directory, self.clock, restart_cause=self.boot_reason)
+        self.machine.join(self.model)
 
         self.charging: ChargePoint | None = None
         self._signals: Signals | None = None
         self.heard = False
-        self.link = CsmsLink(self)
-        self.events = BuiltInEvents(self.model, self.clock, self.link.post, settings)
+        self.security_log = SecurityLog(store.directory, self.clock)
+        self.security = SecurityEvents(self.security_log, self.clock, lambda request: self.link.post(request))
+        self.security.watch(self.model)
+        self.messages = LastMessages(self.clock)
+        self.link = CsmsLink(self, observer=self.messages, security=self.security.record)
+        self.events = Events(
+            self.model,
+            self.clock,
+            self.link.post,
+            settings,
+            queue=self.link.queue,
+            later=lambda seconds, call: asyncio.get_running_loop().call_later(seconds, call),
+            online=lambda: self.link.connected and self.link.accepted,
+            queuing=lambda: values.integer(OFFLINE_QUEUING),
+            transaction=lambda evse: None if self.charging is None else self.charging.transaction_on(evse),
+            size=lambda: values.integer(REPORTING_VALUE_SIZE),
+        )
         self.problems = Problems(self.model, self.events.problem)
+        Trips(self.model, self.problems)
         self.readings = Readings(wiring.readings, self.problems, self.clock)
         for note in board.notes:
             log.warning("%s: %s", board.path, note)
@@ -166,9 +177,45 @@ class Station:
         self.readings.on_return = self._returned
         if wiring.connectors:
             self._make_charging(board, wiring)
+        self.monitoring = MonitorDesk(
+            self.model,
+            self.clock,
+            store,
+            fire=self.events.fired,
+            hard_wired=board.hard_wired,
+            preconfigured=board.preconfigured,
+            transactions=lambda evse: self.charging is not None and self.charging.in_transaction(evse),
+        )
+        self.clock.moved = self.monitoring.clock_moved
+        if self.charging is not None:
+            self.charging.transactions_changed = self.monitoring.transactions_changed
+        self.diagnosing = self._make_diagnosing(board)
+        self.diagnostics = self.diagnosing.offered
+        self._answers = {
+            "limits": self._limits_report,
+            **answers(board, self._buses, self.clock),
+            **model_answers(self.model, self.clock, self.problems.texts, self.events.recent),
+        }
         self._stop = asyncio.Event()
         self._exit_code = 0
         self._next_boot_reason = ""
+
+    def _make_diagnosing(self, board: Board) -> Diagnosing:
+        return Diagnosing(
+            board,
+            self.store,
+            self.model,
+            self.clock,
+            self._settings,
+            self.link.post,
+            self.messages,
+            buses=lambda: statistics(self._buses),
+            dated={},
+            security=self.security_log.dated,
+            charging=self.charging,
+            places=self.charging.places if self.charging else (),
+            reservation_ended=self.reservation_ended,
+        )
 
     # --- Host ---------------------------------------------------------------------------------------------------
 
@@ -316,6 +363,7 @@ class Station:
             **self.events.state(),
         }
         await self._tell_disk(started)
+        self.monitoring.start()
         self.readings.restart()
         jobs: list[Coroutine[Any, Any, None]] = [self._supervise(bus) for bus in self._buses.values()]
         interval = watchdog_interval()
@@ -324,12 +372,12 @@ class Station:
         tasks = [asyncio.create_task(job) for job in (*jobs, self._sweep())]
         # The Targets are in hardware before the first BootNotification: one bounded attempt for each device.
         await self.control.apply_all(APPLY_SECONDS)
-        onsite = Onsite(self.store.directory / NAME, {"limits": self._limits_report})
+        onsite = Onsite(self.store.directory / NAME, self._answers)
         tasks.append(asyncio.create_task(onsite.run()))
         if self.charging is not None:
             charging = (self.charging.run(self), *self._interfaces)
             tasks += [asyncio.create_task(job) for job in charging]
-        tasks += [asyncio.create_task(job) for job in (self._follow(), self.link.run())]
+        tasks += [asyncio.create_task(job) for job in (*self._watches(), self.link.run())]
         notify("READY=1")
         gc.freeze()
         gc.enable()
@@ -339,11 +387,15 @@ class Station:
         if not done - {stopping}:
             # Before anything is closed: a wire that hangs on its way out shall not cost the reason.
             await self._tell_disk({"stopped": "1", "next_boot_reason": self._next_boot_reason})
+        self.security.rest()
+        await self.monitoring.rest()
+        self.events.flush()
         for task in (stopping, *tasks):
             task.cancel()
         closed, hanging = await asyncio.wait([stopping, *tasks], timeout=STOP_SECONDS)
         if self._signals is not None:
             self._signals.close()
+        self.security_log.close()
         for task in hanging:
             log.error("%s did not end in %g s", task.get_coro(), STOP_SECONDS)
         for task in closed - done:
@@ -354,6 +406,10 @@ class Station:
             task.result()
             raise RuntimeError(f"{task.get_coro()} ended")
         return self._exit_code
+
+    def _watches(self) -> tuple[Coroutine[Any, Any, None], ...]:
+        """What looks after the station itself."""
+        return (self._follow(), self.machine.run(self.problems), self.monitoring.run(), self.diagnosing.run())
 
     async def _tell_disk(self, settings: Mapping[str, str]) -> None:
         changed = {key: value for key, value in settings.items() if self._settings.get(key) != value}
@@ -408,18 +464,20 @@ class Station:
         ages = [variable.max_age for variable in self.model.variables() if variable.max_age is not None]
         settled_at = self.clock.monotonic() + max(ages, default=0.0) + SETTLE_SECONDS
         await self._hear()
+        self.security.started(self.boot_reason, logged=self._settings.get("security_log") == "1")
         await asyncio.sleep(LOAD_SECONDS)
         await asyncio.to_thread(load_handlers)
         gc.freeze()
         while True:
             await asyncio.sleep(1.0)
             await self.control.step()
+            self.security.step()
             if self.clock.monotonic() > settled_at:
                 settled_at = math.inf
                 self.events.settle()
             if self.events.low:
                 await self._tell_disk(self.events.reserve())
-            await self._tell_disk(self.events.state())
+            await self._tell_disk({**self.events.state(), "security_log": "1"})
 
 
 async def _main(board: Board, store: Store, computer: str) -> int:

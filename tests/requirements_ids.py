@@ -1,8 +1,9 @@
 """The OCPP requirements that this agent answers for: part 2's ids by use case, and why some have no test."""
 
-from tests.requirements_reasons import CHARGING, SMART_CHARGING
+from tests.requirements_reasons import CHARGING, DIAGNOSTICS, SMART_CHARGING
 
 _NUMBERS: dict[str, tuple[int, ...]] = {
+    "A04": tuple(range(1, 5)),
     "B01": tuple(range(1, 14)),
     "B02": tuple(range(1, 10)),
     "B03": tuple(range(1, 9)),
@@ -82,9 +83,20 @@ _NUMBERS: dict[str, tuple[int, ...]] = {
     "K15": (*range(1, 20), 21, 22),  # K15.FR.20 is gone (erratum 2.43)
     "K16": (*range(1, 15),),
     "K17": (*range(1, 17),),
+    "N01": (*range(1, 6), *range(7, 11), *range(12, 21)),
+    "N02": (*range(1, 15), *range(16, 22)),
+    "N03": (*range(1, 6),),
+    "N04": (*range(1, 20),),
+    "N05": (*range(1, 4),),
+    "N06": (*range(1, 8),),
+    "N07": (*range(2, 8), *range(10, 20)),
+    "N08": (*range(2, 8),),
+    "N09": (*range(1, 10),),
+    "N10": (*range(1, 10),),
 }
 
 TITLES = {
+    "A04": "Security event notification",
     "B01": "Cold boot, accepted",
     "B02": "Cold boot, pending",
     "B03": "Cold boot, rejected",
@@ -163,6 +175,16 @@ TITLES = {
     "K15": "High level communication (ISO 15118)",
     "K16": "Renegotiation by the CSMS (ISO 15118)",
     "K17": "Renegotiation by the car (ISO 15118)",
+    "N01": "Retrieve log information",
+    "N02": "Get monitoring report",
+    "N03": "Set monitoring base",
+    "N04": "Set variable monitoring",
+    "N05": "Set monitoring level",
+    "N06": "Clear variable monitoring",
+    "N07": "Alert event",
+    "N08": "Periodic event",
+    "N09": "Get customer information",
+    "N10": "Clear customer information",
 }
 
 IDS: dict[str, tuple[str, ...]] = {
@@ -178,6 +200,7 @@ _ALL_BASES = "every reportBase of the specification is supported"
 REASONS: dict[str, str] = {
     **CHARGING,
     **SMART_CHARGING,
+    **DIAGNOSTICS,
     "B01.FR.02": _CSMS,
     "B01.FR.10": _CSMS,
     "B01.FR.11": _CSMS,

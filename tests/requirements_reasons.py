@@ -1,4 +1,4 @@
-"""Why some requirements of charging (part 2, blocks C to K) have no test of their own."""
+"""Why some requirements of charging (part 2, blocks C to K) and diagnostics (N) have no test of their own."""
 
 _CSMS = "on the CSMS's side"
 _15118 = "ISO 15118 is not there"
@@ -77,4 +77,8 @@ SMART_CHARGING: dict[str, str] = {
     **_same("every EVSE of a board has a max_current; the station's own limit is its fuse", "K04.FR.02"),
     **_same("what limits does not ask whether the station is online: K06.FR.01", "K06.FR.02"),
     **_same(_15118, "K15.FR.01-19", "K15.FR.21-22", "K16.FR.01-14", "K17.FR.01-16"),
+}
+
+DIAGNOSTICS: dict[str, str] = {
+    **_same(_CSMS, "N01.FR.18", "N07.FR.03", "N08.FR.02", "N09.FR.01", "N09.FR.04", "N09.FR.08", "N10.FR.08-09"),
 }

@@ -72,15 +72,13 @@ def test_each_command_explains_itself(capsys: Out, words: str, mentions: list[st
     assert said.startswith("usage: station-agent") and all(one in said for one in mentions)
 
 
-@pytest.mark.parametrize(
-    "words", ["fly", "board", "board fly", "run", "model", "board check", "run x --log-level loud"]
-)
+@pytest.mark.parametrize("words", ["fly", "board", "board fly", "run", "board check", "run x --log-level loud"])
 def test_a_slip_of_the_pen_is_answered_with_the_usage(capsys: Out, words: str) -> None:
     assert exit_code(*words.split()) == 2
     assert "usage: station-agent" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["run", "model", "board check", "board probe"])
+@pytest.mark.parametrize("command", ["run", "board check", "board probe"])
 def test_an_unknown_board_is_answered_with_the_one_that_was_meant(capsys: Out, command: str, tmp_path: Path) -> None:
     words = [*command.split(), "bench-acc"]
     if command in ("run", "board probe"):

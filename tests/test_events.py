@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.events import BLOCK, BuiltInEvents
+from agent.events import BLOCK, Events
 from agent.model import Attribute, Characteristics, Component, DataType, DeviceModel, Problems, Variable
 from agent.ocpp.messages.base import Request
 from agent.ocpp.messages.diagnostics import EventDataType, NotifyEventRequest
@@ -22,7 +22,7 @@ class World:
         self.tripped = self.model.add(Variable(RCD, "Tripped", boolean))
         self.problem = self.model.add(Variable(RCD, "Problem", boolean, Attribute(value=False)))
         self.posted: list[Request] = []
-        self.events = BuiltInEvents(self.model, self.clock, self.posted.append, self.disk)
+        self.events = Events(self.model, self.clock, self.posted.append, self.disk)
         self.problems = Problems(self.model, self.events.problem)
         self.disk |= self.events.reserve()
 
@@ -146,3 +146,11 @@ def test_what_still_stands_after_a_restart_is_not_told_twice() -> None:
     assert second.told == []
     second.problems.close(RCD, "stale Tripped")
     assert [e.actual_value for e in second.told] == ["false"]
+
+
+def test_what_was_told_of_a_part_that_the_board_no_longer_has_is_forgotten(world: World) -> None:
+    told = {"events_open": '["RCD@9.Problem"]'}
+    later = World({**world.disk, **told})
+    assert later.events.state() == told
+    later.events.settle()
+    assert later.told == [] and later.events.state() == world.events.state()

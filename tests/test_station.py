@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.board import Board, load
+from agent.boot import boot_reason
 from agent.model import (
     AttributeType,
     Component,
@@ -20,7 +21,7 @@ from agent.model import (
 )
 from agent.model.restoring import restore
 from agent.ocpp.variables import BASIC_AUTH_PASSWORD
-from agent.station import CannotStart, Station, boot_reason, build_model, run
+from agent.station import CannotStart, Station, build_model, run
 from agent.store import Store
 
 RO, RW, WO = Mutability.READ_ONLY, Mutability.READ_WRITE, Mutability.WRITE_ONLY

@@ -13,9 +13,11 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 import boards
+from agent.board.check_monitors import check_monitors
 from agent.board.checks import check
 from agent.board.document import BoardError, Document, Mistake, Place, suggest
 from agent.board.limits_spec import ContactEms, Failsafe, FuseSpec, LimitsSpec, ModbusEms, MqttEms, ThermalSpec
+from agent.board.monitors_spec import MonitorSpec
 from agent.board.spec import (
     ActualFrom,
     Board,
@@ -120,7 +122,7 @@ def load(name_or_path: str, overlay: Mapping[str, Any] | None = None) -> Board:
     document.raise_mistakes()
     assert file is not None
     serial = _serial(file.station.serial, notes)
-    return Board(
+    board = Board(
         path.stem,
         path,
         file.station,
@@ -131,9 +133,14 @@ def load(name_or_path: str, overlay: Mapping[str, Any] | None = None) -> Board:
         file.components,
         limits=file.limits or LimitsSpec(),
         ems=file.ems,
+        monitors=file.monitors,
         notes=notes,
         serial=serial,
     )
+    if board.monitors:
+        check_monitors(document, board)
+        document.raise_mistakes()
+    return board
 
 
 def _serial(text: str | None, notes: list[str]) -> str | None:
@@ -201,6 +208,7 @@ _PARTS: tuple[tuple[tuple[str, ...], tuple[type[Strict], ...]], ...] = (
     (("limits", "thermal"), (ThermalSpec,)),
     (("ems", "*"), (ModbusEms, MqttEms, ContactEms)),
     (("ems", "*", "failsafe"), (Failsafe,)),
+    (("monitors", "*"), (MonitorSpec,)),
 )
 _PROFILE_PARTS: tuple[tuple[tuple[str, ...], tuple[type[Strict], ...]], ...] = (
     ((), (ModbusProfile, P1Profile)),

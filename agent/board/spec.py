@@ -8,7 +8,9 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from agent.board.limits_spec import EmsSpec, LimitsSpec
+from agent.board.monitors_spec import MonitorSpec
 from agent.model import DataType
+from agent.monitoring import Monitor
 from drivers.settings import (
     BusSettings,
     DeviceSettings,
@@ -227,6 +229,7 @@ class BoardFile(Strict):
     limits: LimitsSpec | None = None
     ems: dict[str, EmsSpec] = {}
     """The external control systems by name."""
+    monitors: tuple[MonitorSpec, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -243,7 +246,18 @@ class Board:
     components: tuple[ComponentSpec, ...]
     limits: LimitsSpec = field(default_factory=LimitsSpec)
     ems: dict[str, EmsSpec] = field(default_factory=dict)
+    monitors: tuple[MonitorSpec, ...] = ()
     notes: list[str] = field(default_factory=list)
 
     serial: str | None = None
     """The serial number; of a `from:` file, what that holds on this computer."""
+
+    @property
+    def hard_wired(self) -> tuple[Monitor, ...]:
+        """The monitors that nobody can change."""
+        return tuple(one.monitor() for one in self.monitors if one.hard_wired)
+
+    @property
+    def preconfigured(self) -> tuple[Monitor, ...]:
+        """The monitors that the CSMS may replace or clear."""
+        return tuple(one.monitor() for one in self.monitors if not one.hard_wired)

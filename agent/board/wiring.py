@@ -22,6 +22,7 @@ from agent.model import (
 )
 from agent.model.address import ComponentKey, VariableKey
 from agent.model.problems import PROBLEM
+from agent.monitoring.watch import HYSTERESIS
 from drivers import PointInfo
 from drivers.settings import points_of
 
@@ -123,11 +124,24 @@ def wire(board: Board) -> Wiring:
     indicators = tuple(_indicators(board, variables))
     if connectors:
         _limits(board, variables, readings)
+    _bands(board, variables)
     model = DeviceModel()
     for variable in variables.values():
         model.add(variable)
     by_source = {source: tuple(group) for source, group in readings.items()}
     return Wiring(model, by_source, tuple(targets), connectors, indicators)
+
+
+def _bands(board: Board, variables: dict[_Key, Variable]) -> None:
+    """The dead bands that the board declares for monitors join `variables`: custom monitors there have them too."""
+    for one in board.monitors:
+        monitor = one.monitor()
+        if one.hysteresis is None or (monitor.component.key, monitor.variable.key) not in variables:
+            continue
+        name = VariableName(HYSTERESIS, monitor.variable.name)
+        characteristics = Characteristics(DataType.DECIMAL, "Percent", supports_monitoring=False)
+        band = Variable(monitor.component, name, characteristics, Attribute(one.hysteresis, constant=True))
+        variables.setdefault((monitor.component.key, name.key), band)
 
 
 def _limits(board: Board, variables: dict[_Key, Variable], readings: _Readings) -> None:

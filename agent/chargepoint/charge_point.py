@@ -136,6 +136,9 @@ class ChargePoint:
         self._keeping = Keeping(self._all, store=store, events=line, problems=problems, kept=self._wake.set)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._online = False
+        self._running: set[str] = set()
+        self.transactions_changed: Callable[[], None] = lambda: None
+        """Called when a transaction began or ended."""
         self._desk = Desk(
             model,
             self.evses,
@@ -227,6 +230,10 @@ class ChargePoint:
             self.heard.set()
         for evse in self._all:
             self._keeping.collect(evse)
+        running = {evse.tx.id for evse in self._all if evse.tx is not None}
+        if running != self._running:
+            self._running = running
+            self.transactions_changed()
         for reservation_id, status in self.reservations.step():
             self._line.reservation_ended(reservation_id, status)
             self._background(self._keep_room())
@@ -304,6 +311,11 @@ class ChargePoint:
         for evse in self._all:
             evse.online = online
 
+    @property
+    def places(self) -> Sequence[Evse]:
+        """The EVSEs, and the place of a driver who was authorized before one was chosen."""
+        return self._all
+
     def telemetry(self) -> Telemetry:
         """What control systems may read."""
         return telemetry(self.evses, self._meters, self.limits.ratings, self.limits.arbiter)
@@ -312,6 +324,15 @@ class ChargePoint:
         """What `station-agent limits` shows; there is nothing that `question` could add."""
         del question
         return report(self.limits, self.smart_charging, self.evses, self._clock)
+
+    def in_transaction(self, evse: int | None) -> bool:
+        """Whether a transaction runs on that EVSE (None: on any)."""
+        return any(one.tx is not None and evse in (None, one.id) for one in self._all)
+
+    def transaction_on(self, evse: int) -> str | None:
+        """The id of the transaction that runs there."""
+        found = self.evses.get(evse)
+        return None if found is None or found.tx is None else found.tx.id
 
     def wake(self) -> None:
         """Something that limits changed: look at the EVSEs now."""

@@ -182,8 +182,10 @@ class LiveView:
 def _gist(payload: dict[str, Any]) -> str:
     """The part of a message that one wants to see."""
     if "eventData" in payload:
-        event = payload["eventData"][0]
-        return f"{event['component']['name']}.{event['variable']['name']} = {event['actualValue']}"
+        told = [
+            f"{e['component']['name']}.{e['variable']['name']} = {e['actualValue']}" for e in payload["eventData"]
+        ]
+        return ", ".join(told)
     if "setVariableData" in payload:
         data = payload["setVariableData"][0]
         return f"{data['variable']['name']} {data.get('attributeType', 'Actual')} = {data['attributeValue']}"

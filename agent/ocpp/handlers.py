@@ -40,6 +40,13 @@ HANDLERS: Mapping[str, Handler] = OnDemand(
         "GetChargingProfiles": "smart_charging:get_charging_profiles",
         "ClearChargingProfile": "smart_charging:clear_charging_profile",
         "GetCompositeSchedule": "smart_charging:get_composite_schedule",
+        "GetMonitoringReport": "monitoring:get_monitoring_report",
+        "SetMonitoringBase": "monitoring:set_monitoring_base",
+        "SetVariableMonitoring": "monitoring:set_variable_monitoring",
+        "SetMonitoringLevel": "monitoring:set_monitoring_level",
+        "ClearVariableMonitoring": "monitoring:clear_variable_monitoring",
+        "GetLog": "diagnostics:get_log",
+        "CustomerInformation": "diagnostics:customer_information",
     },
     _handler,
 )

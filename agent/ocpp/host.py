@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from agent.charging.profiles import Profile, Schedule
 
 
+Security = Callable[[str, str], None]
+"""Takes a security event: (its name in part 2's appendix 1, techInfo)."""
+
+
+def nobody(_type: str, _tech_info: str) -> None:
+    """Takes security events where nobody records them."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConnectionProfile:
     """Where the CSMS is and as whom to connect; a profile that differs makes the link connect anew.

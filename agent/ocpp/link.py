@@ -23,9 +23,10 @@ from agent.evse.records import IdToken, IdTokenInfo
 from agent.ocpp.authorization import NotAnswered
 from agent.ocpp.handlers import HANDLERS
 from agent.ocpp.handling import CallRefused, Context, Reply
-from agent.ocpp.host import ConnectionProfile, Host
+from agent.ocpp.host import ConnectionProfile, Host, Security, nobody
+from agent.ocpp.line_failures import security_event
 from agent.ocpp.messages import Request
-from agent.ocpp.outbox import Outbox
+from agent.ocpp.outbox import Message, Outbox
 from agent.ocpp.rpc import CallReceived, ErrorCode
 from agent.ocpp.session import BackOff, Random, Session
 from agent.ocpp.transaction_queue import TransactionQueue
@@ -81,13 +82,22 @@ def _headers(profile: ConnectionProfile) -> dict[str, str]:
 
 
 class CsmsLink:
-    """The station's OCPP side. `run` keeps it connected until it is cancelled."""
+    """The station's OCPP side. `run` keeps it connected until it is cancelled; `security` takes security events."""
 
-    def __init__(self, host: Host, *, observer: Observer | None = None, random: Random = random.random) -> None:
+    def __init__(
+        self,
+        host: Host,
+        *,
+        observer: Observer | None = None,
+        random: Random = random.random,
+        security: Security = nobody,
+    ) -> None:
         self._host = host
         self._settings = Settings(host.model)
         self._observer = observer
         self._random = random
+        self._security = security
+        self._refused: tuple[str, str] | None = None
         self._wake = asyncio.Event()
         self._ping_now = asyncio.Event()
         self._leave = asyncio.Event()
@@ -101,7 +111,7 @@ class CsmsLink:
             boot=host.computer,
             ahead=clock.now().timestamp() - clock.monotonic(),
         )
-        self.session = Session(host, self._settings, self._outbox, random, self.transactions)
+        self.session = Session(host, self._settings, self._outbox, random, self.transactions, security)
         self._context = Context(host, self._settings, self.session.reports, self.session)
         self._calls: asyncio.Queue[tuple[ClientConnection, CallReceived]] = asyncio.Queue(MAX_WAITING)
         self._socket: ClientConnection | None = None
@@ -134,6 +144,10 @@ class CsmsLink:
     def post(self, request: Request) -> None:
         """Put a message, such as a NotifyEvent, into the durable outbox."""
         self._outbox.post(request)
+
+    def queue(self, request: Request, /, *, keep: bool, rank: int) -> Message:
+        """Put a message into the outbox that may be lost with the line unless `keep`; see `Outbox.post`."""
+        return self._outbox.post(request, keep=keep, rank=rank)
 
     def tell_limit(self, notice: Notice) -> None:
         """An external limit came, changed or went (K11 to K13): told once, and not kept for a line that is away."""
@@ -188,6 +202,7 @@ class CsmsLink:
                 log.warning("connection to the CSMS: %s", error)
             except (OSError, WebSocketException) as error:
                 log.warning("no connection to the CSMS: %s", str(error) or type(error).__name__)
+                self._record(error)
             except Exception:
                 log.exception("the connection to the CSMS failed unexpectedly; it is made anew")
             if self._host.connection() == profile:
@@ -197,6 +212,13 @@ class CsmsLink:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(wait):
                         await self._leave.wait()
+
+    def _record(self, error: Exception) -> None:
+        """Tell security of a refusal, once for all attempts in a row that fail so (A00.FR.316, FR.419)."""
+        event = security_event(error)
+        if event is not None and event != self._refused:
+            self._refused = event
+            self._security(*event)
 
     async def _connection(self, profile: ConnectionProfile, back_off: BackOff) -> None:
         """One connection from its opening to its end. Raises LineLost, OSError or WebSocketException."""
@@ -220,6 +242,7 @@ class CsmsLink:
                 raise LineLost(f"the CSMS does not speak {SUBPROTOCOL}")  # part 4 §3.2
             log.info("connected")
             back_off.reset()
+            self._refused = None
             try:
                 await self._serve(socket, profile)
             finally:

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 
+from agent.ocpp.diagnostics import log_status
 from agent.ocpp.handling import Context, Reply, status_info
 from agent.ocpp.host import RemoteStart
+from agent.ocpp.host_diagnostics import diagnostics_of
 from agent.ocpp.messages.base import StatusInfoType
 from agent.ocpp.messages.meter_values import MeterValuesRequest
 from agent.ocpp.messages.remote_control import (
@@ -34,12 +36,18 @@ TRIGGERABLE = frozenset(
 OF_CHARGING = frozenset((MessageTrigger.METER_VALUES, MessageTrigger.TRANSACTION_EVENT))
 """Those that only a station with EVSEs sends."""
 
+OF_DIAGNOSTICS = frozenset((MessageTrigger.LOG_STATUS_NOTIFICATION,))
+"""Those that only a station with logs to upload sends."""
+
 
 async def trigger_message(context: Context, call: CallReceived) -> Reply:
     """F06: the response first, then the message (F06.FR.04)."""
     request = call.request
     assert isinstance(request, TriggerMessageRequest)
+    diagnostics = diagnostics_of(context.host)
     triggerable = TRIGGERABLE if context.host.charging is None else TRIGGERABLE | OF_CHARGING
+    if diagnostics is not None:
+        triggerable |= OF_DIAGNOSTICS
     if request.requested_message not in triggerable:
         return Reply(TriggerMessageResponse(status=TriggerMessageStatus.NOT_IMPLEMENTED))
     info = None
@@ -49,6 +57,9 @@ async def trigger_message(context: Context, call: CallReceived) -> Reply:
         return _rejected(info)
     if request.requested_message in OF_CHARGING:
         return _trigger_charging(context, request)
+    if request.requested_message in OF_DIAGNOSTICS and diagnostics is not None:
+        asked = diagnostics
+        return _accepted(lambda: context.triggers.send(log_status(asked)))
     return _accepted(lambda: context.triggers.trigger(request))
 
 

@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from agent.model import AttributeType, Component, DeviceModel, Mutability, Variable, format_date_time, to_text
 from agent.ocpp.calls import Call, Result, Unanswered
 
 if TYPE_CHECKING:
     from agent.ocpp.messages.provisioning import ComponentCriterion, ComponentVariableType, ReportBase
+
+_Item = TypeVar("_Item")
 
 ITEMS = 100
 """Variables in one NotifyReport at most."""
@@ -29,7 +31,7 @@ BYTES = 60_000
 WAITING = 3
 """Reports accepted while another one is running; one more is refused (B07.FR.13, B08.FR.16)."""
 
-_quoted: Callable[[str], str] = json.encoder.encode_basestring_ascii
+quoted: Callable[[str], str] = json.encoder.encode_basestring_ascii
 """A text as JSON; ASCII, so that its length is its size."""
 
 
@@ -175,9 +177,9 @@ _ATTRIBUTE_HEADS: dict[tuple[AttributeType, Mutability, bool, bool], str] = {
 
 def component_json(component: Component) -> str:
     """ComponentType."""
-    text = f'{{"name":{_quoted(component.name)}'
+    text = f'{{"name":{quoted(component.name)}'
     if component.instance:
-        text += f',"instance":{_quoted(component.instance)}'
+        text += f',"instance":{quoted(component.instance)}'
     if component.evse is not None:
         text += f',"evse":{{"id":{component.evse}'
         text += "}" if component.connector is None else f',"connectorId":{component.connector}}}'
@@ -190,7 +192,7 @@ def variable_json(variable: Variable, component: str, value_size: int) -> str:
     `component` is the variable's component as JSON, `value_size` what a value is cut to.
     """
     name = variable.name
-    instance = f',"instance":{_quoted(name.instance)}' if name.instance else ""
+    instance = f',"instance":{quoted(name.instance)}' if name.instance else ""
     attributes = []
     for kind, attribute in variable.attributes.items():
         mutability = attribute.mutability
@@ -198,17 +200,17 @@ def variable_json(variable: Variable, component: str, value_size: int) -> str:
         if mutability is Mutability.WRITE_ONLY:
             attributes.append(head + "}")
         else:
-            attributes.append(f'{head},"value":{_quoted(attribute.text()[:value_size])}}}')
+            attributes.append(f'{head},"value":{quoted(attribute.text()[:value_size])}}}')
     characteristics = variable.characteristics
-    more = "" if characteristics.unit is None else f',"unit":{_quoted(characteristics.unit)}'
+    more = "" if characteristics.unit is None else f',"unit":{quoted(characteristics.unit)}'
     if characteristics.min_limit is not None and math.isfinite(characteristics.min_limit):
         more += f',"minLimit":{to_text(float(characteristics.min_limit))}'
     if characteristics.max_limit is not None and math.isfinite(characteristics.max_limit):
         more += f',"maxLimit":{to_text(float(characteristics.max_limit))}'
     if characteristics.values:
-        more += f',"valuesList":{_quoted(",".join(characteristics.values))}'
+        more += f',"valuesList":{quoted(",".join(characteristics.values))}'
     return (
-        f'{{"component":{component},"variable":{{"name":{_quoted(name.name)}{instance}}},'
+        f'{{"component":{component},"variable":{{"name":{quoted(name.name)}{instance}}},'
         f'"variableAttribute":[{",".join(attributes)}],'
         f'"variableCharacteristics":{{"dataType":"{characteristics.data_type}",'
         f'"supportsMonitoring":{"true" if characteristics.supports_monitoring else "false"}{more}}}}}'
@@ -253,7 +255,7 @@ class Reports:
     """The reports that were asked for: one is running, up to `WAITING` wait. They end with the connection."""
 
     def __init__(self) -> None:
-        self._streams: deque[Iterator[str]] = deque()
+        self._streams: deque[tuple[str, Iterator[str]]] = deque()
         self._under_way = False
 
     @property
@@ -261,9 +263,9 @@ class Reports:
         """Whether no further report can be taken for the time being."""
         return len(self._streams) > WAITING
 
-    def add(self, stream: Iterator[str]) -> None:
-        """Send the messages of `stream` when the reports before it are done."""
-        self._streams.append(stream)
+    def add(self, stream: Iterator[str], action: str = "NotifyReport") -> None:
+        """Send the payloads of `stream` as CALLs of `action` when the reports before it are done."""
+        self._streams.append((action, stream))
 
     def clear(self) -> None:
         """Give up every report: the connection that asked for them is gone."""
@@ -271,10 +273,11 @@ class Reports:
 
     def next_call(self, _now: float) -> Call | None:
         while self._streams and not self._under_way:
-            payload = next(self._streams[0], None)
+            action, stream = self._streams[0]
+            payload = next(stream, None)
             if payload is not None:
                 self._under_way = True
-                return Call("NotifyReport", payload, self._done)
+                return Call(action, payload, self._done)
             self._streams.popleft()
         return None
 
@@ -288,7 +291,7 @@ class Reports:
             self._streams.popleft()
 
 
-def peek(variables: Iterator[Variable]) -> Iterator[Variable] | None:
-    """`variables`, or None if there are none: an empty report is not sent (B08.FR.15)."""
-    first = next(variables, None)
-    return None if first is None else chain((first,), variables)
+def peek(items: Iterator[_Item]) -> Iterator[_Item] | None:
+    """`items`, or None if there are none: an empty report is not sent (B08.FR.15)."""
+    first = next(items, None)
+    return None if first is None else chain((first,), items)

@@ -16,7 +16,8 @@ from agent.ocpp.authorization import Questions
 from agent.ocpp.availability import Heartbeats, Statuses
 from agent.ocpp.calls import Call, Result, Source, Unanswered
 from agent.ocpp.handling import Reply
-from agent.ocpp.host import Host
+from agent.ocpp.host import Host, Security, nobody
+from agent.ocpp.host_monitoring import monitoring_of
 from agent.ocpp.messages import Request
 from agent.ocpp.messages.boot import (
     BootNotificationRequest,
@@ -36,6 +37,7 @@ from agent.ocpp.variables import (
     HEARTBEAT_INTERVAL,
     MESSAGE_TIMEOUT,
     OFFLINE_THRESHOLD,
+    TIME_ADJUSTMENT,
     Settings,
 )
 
@@ -196,7 +198,13 @@ class Session:
     """What is sent when. `poll` gives the next CALL, `receive` takes what comes, `reply` answers the CSMS's CALLs."""
 
     def __init__(
-        self, host: Host, settings: Settings, outbox: Outbox, random: Random, transactions: TransactionQueue
+        self,
+        host: Host,
+        settings: Settings,
+        outbox: Outbox,
+        random: Random,
+        transactions: TransactionQueue,
+        security: Security = nobody,
     ) -> None:
         now = host.clock.monotonic()
         self.questions = Questions()
@@ -204,6 +212,7 @@ class Session:
         self._clock_set = self._online = False
         self._host = host
         self._settings = settings
+        self._security = security
         self.boot = Boot(host, random, self._booted)
         self.reports = Reports()
         self.statuses = Statuses(host)
@@ -335,6 +344,8 @@ class Session:
                 return json.dumps(error, separators=(",", ":"))
             case Answer():
                 log.warning("refused a frame: %s %s", event.code, event.description)
+                if event.code is not ErrorCode.NOT_SUPPORTED:
+                    self._security("InvalidMessages", f"{event.code}: {event.description}")
                 return event.text
             case Ignored():
                 log.info("ignored a frame: %s", event.reason)
@@ -366,6 +377,9 @@ class Session:
             self._transactions.offline()
         if self._host.charging is not None:
             self._host.charging.online(online)
+        monitoring = monitoring_of(self._host)
+        if monitoring is not None:
+            monitoring.online(online)
 
     def _take_time(self, utc: datetime) -> None:
         if self._settings.heartbeats_set_the_clock:
@@ -375,6 +389,8 @@ class Session:
                 self._transactions.clock_moved(moved)
             if abs(moved) >= 1.0:
                 log.info("the clock was moved by %+.1f s to the CSMS's time", moved)
+            if abs(moved) > self._settings.integer(TIME_ADJUSTMENT):
+                self._security("SettingSystemTime", f"moved by {moved:+.1f} s to the CSMS's time")
 
     # --- TriggerMessage --------------------------------------------------------------------------------------------
 

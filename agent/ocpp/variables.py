@@ -1,7 +1,7 @@
 """The controllers' variables of the blocks this station has, and what the OCPP side reads from them.
 
-The table itself is in `variables_table` (every station), `variables_charging` and `variables_smart` (one that charges
-cars).
+The table itself is in `variables_table` and `variables_monitoring` (every station), `variables_charging` and
+`variables_smart` (one that charges cars).
 """
 
 import re
@@ -11,6 +11,7 @@ from agent.clock import Clock
 from agent.model import Component, DeviceModel, Refusal, Value, Variable, VariableName
 from agent.model.values import members
 from agent.ocpp import variables_charging as charging
+from agent.ocpp import variables_monitoring as monitoring
 from agent.ocpp import variables_smart as smart
 from agent.ocpp.variables_charging import MEASURANDS, TX_START_POINT, TX_STOP_POINT
 from agent.ocpp.variables_table import (
@@ -31,6 +32,7 @@ from agent.ocpp.variables_table import (
     REPORTING_VALUE_SIZE,
     SECURITY_PROFILE,
     TABLE,
+    TIME_ADJUSTMENT,
     TIME_SOURCE,
     UNLOCK,
     Path,
@@ -54,6 +56,7 @@ __all__ = [
     "REPORTING_VALUE_SIZE",
     "SECURITY_PROFILE",
     "TABLE",
+    "TIME_ADJUSTMENT",
     "TIME_SOURCE",
     "TX_START_POINT",
     "TX_STOP_POINT",
@@ -85,7 +88,7 @@ def controllers(
     §6) and has no variables of charging; of one with, `variables_charging.rows` explains the rest.
     `message_timeout` (s) is what the factory sets MessageTimeout to, where that is not the table's default.
     """
-    variables = {row.path: row.variable() for row in TABLE}
+    variables = {row.path: row.variable() for row in (*TABLE, *monitoring.ROWS)}
     variables[DATE_TIME].actual.source = clock.now
     variables[IDENTITY].update(identity)
     variables[SECURITY_PROFILE].update(security_profile)
@@ -131,7 +134,11 @@ QUESTIONS: Mapping[Path, Callable[[str], Refusal | None]] = {
 
 # --- reading ------------------------------------------------------------------------------------------------------
 
-_DEFAULTS = {row.path: int(row.default or 0) for row in (*TABLE, *charging.rows(())) if row.data_type is INTEGER}
+_DEFAULTS = {
+    row.path: int(row.default or 0)
+    for row in (*TABLE, *monitoring.ROWS, *charging.rows(()))
+    if row.data_type is INTEGER
+}
 
 
 class Settings:
@@ -158,11 +165,15 @@ class Settings:
 
     def items_limit(self, action: str) -> int:
         """How many elements a request of the CSMS may have."""
-        return self.integer(("DeviceDataCtrlr", "ItemsPerMessage", action))
+        return self._limit("ItemsPerMessage", action)
 
     def bytes_limit(self, action: str) -> int:
         """How many bytes a request of the CSMS may have."""
-        return self.integer(("DeviceDataCtrlr", "BytesPerMessage", action))
+        return self._limit("BytesPerMessage", action)
+
+    def _limit(self, name: str, action: str) -> int:
+        component, instance = monitoring.LIMITS.get(action, ("DeviceDataCtrlr", action))
+        return self.integer((component, name, instance))
 
     @property
     def heartbeats_set_the_clock(self) -> bool:

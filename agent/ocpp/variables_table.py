@@ -24,6 +24,7 @@ BACK_OFF_REPEATS: Path = ("OCPPCommCtrlr", "RetryBackOffRepeatTimes", None)
 REPORTING_VALUE_SIZE: Path = ("DeviceDataCtrlr", "ReportingValueSize", None)
 TIME_SOURCE: Path = ("ClockCtrlr", "TimeSource", None)
 DATE_TIME: Path = ("ClockCtrlr", "DateTime", None)
+TIME_ADJUSTMENT: Path = ("ClockCtrlr", "TimeAdjustmentReportingThreshold", None)
 IDENTITY: Path = ("SecurityCtrlr", "Identity", None)
 SECURITY_PROFILE: Path = ("SecurityCtrlr", "SecurityProfile", None)
 BASIC_AUTH_PASSWORD: Path = ("SecurityCtrlr", "BasicAuthPassword", None)
@@ -76,7 +77,7 @@ TABLE: tuple[Row, ...] = (
         ("OCPPCommCtrlr", "FileTransferProtocols", None),
         DataType.MEMBER_LIST,
         READ_ONLY,
-        "",  # none yet: no block that transfers files is here
+        "HTTP,HTTPS",
         values=("FTP", "FTPS", "HTTP", "HTTPS", "SFTP"),
     ),
     _comm("HeartbeatInterval", "300", unit="s", min_limit=1),
@@ -96,6 +97,7 @@ TABLE: tuple[Row, ...] = (
     _data("BytesPerMessage", "131072", "SetVariables"),
     Row(DATE_TIME, DataType.DATE_TIME, READ_ONLY),
     Row(TIME_SOURCE, DataType.SEQUENCE_LIST, READ_WRITE, "Heartbeat", values=("Heartbeat", "RealTimeClock")),
+    Row(TIME_ADJUSTMENT, INTEGER, READ_WRITE, "20", unit="s", min_limit=0),
     # part 2 §2.2, Security
     Row(BASIC_AUTH_PASSWORD, STRING, WRITE_ONLY, max_limit=40),
     Row(IDENTITY, STRING, READ_ONLY, max_limit=48),

@@ -7,6 +7,7 @@ import pytest
 
 import boards
 from agent.board import load
+from agent.board.monitors_spec import MonitorSpec
 from agent.board.spec import (
     ROLES,
     ActualFrom,
@@ -28,6 +29,7 @@ PARTS = [
     *(settings.SysfsSettings, settings.ProfileDevice, settings.PwmFan, settings.Pins, settings.InputPin),
     *(settings.OutputPin, settings.Sysfs, settings.SysfsPoint, settings.ModbusProfile, settings.ModbusIdentity),
     *(settings.ModbusPoint, settings.P1Profile, settings.P1Point, settings.SerialReaderSettings),
+    MonitorSpec,
     *(settings.EvdevReaderSettings, settings.Reader, settings.PilotUartSettings, settings.PilotUart),
 ]
 

@@ -176,7 +176,8 @@ def test_a_board_without_evses_is_no_charging_station_and_may_not_claim_to_be_on
 def test_the_schema_of_a_board_file_is_json_and_describes_what_is_in_one() -> None:
     told = json.loads(json.dumps(schema()))
     jsonschema.Draft202012Validator.check_schema(told)
-    assert set(told["properties"]) == {"station", "evses", "buses", "devices", "components", "limits", "ems"}
+    parts = {"station", "evses", "buses", "devices", "components", "limits", "ems", "monitors"}
+    assert set(told["properties"]) == parts
     assert told["additionalProperties"] is False
     assert "from" in told["$defs"]["ActualFrom"]["properties"]
 

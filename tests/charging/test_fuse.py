@@ -161,11 +161,12 @@ def test_what_cars_draw_was_free_a_moment_ago(
     story: list[tuple[float, int]], wanted: float, slow: int, late: int, own_late: int
 ) -> None:
     """So an overload ends within the window and what meters and cars take, if the building stays as it is. Cars may
-    have to react twice: a change of their own that one meter knows and the other does not may hide a part at first.
+    have to react twice, each LAG s late at worst: a change of their own that one meter knows and the other does not
+    may hide a part at first.
     """
     fuse = FuseSettings(rating=63, margin=1, safe_current=0, rise=4)
     loop = Loop(fuse, slow, late, own_late)
-    moment = int(fuse.window) + late + 2 * slow
+    moment = int(fuse.window) + late + 2 * (slow + int(LAG) + own_late)
     for building, seconds in story:
         for _ in range(seconds):
             loop.step(building, wanted, shown=round)

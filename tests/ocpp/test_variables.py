@@ -59,7 +59,7 @@ def refusal(place: str, text: str, variables: dict[str, Variable] | None = None)
 
 def test_a_station_without_evses_has_none_of_them() -> None:
     names = {variable.component.name for variable in made(()).values()}
-    assert names == {"OCPPCommCtrlr", "DeviceDataCtrlr", "ClockCtrlr", "SecurityCtrlr"}
+    assert names == {"OCPPCommCtrlr", "DeviceDataCtrlr", "ClockCtrlr", "SecurityCtrlr", "MonitoringCtrlr"}
 
 
 @pytest.mark.parametrize("component", COMPONENTS)

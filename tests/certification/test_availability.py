@@ -125,8 +125,7 @@ async def test_tc_g_20_lock_failure(stand: Stand) -> None:
     await stand.plug()
     await stand.swipe()
     payload = await stand.station.wait_for("NotifyEvent", since=stand.since, timeout=6)
-    data = payload["eventData"][0]
-    assert data["component"]["name"] == "ConnectorPlugRetentionLock"
+    data = next(one for one in payload["eventData"] if one["component"]["name"] == "ConnectorPlugRetentionLock")
     assert data["component"]["evse"] == {"id": 1, "connectorId": 1}
     assert data["variable"]["name"] == "Problem"
     assert data["actualValue"].casefold() == "true"

@@ -32,6 +32,7 @@ FACTORY = {
     "AuthCacheCtrlr.LifeTime": "86400",
     "LocalAuthListCtrlr.DisablePostAuthorize": "false",
     "LocalAuthListCtrlr.Enabled": "true",
+    "MonitoringCtrlr.OfflineQueuingSeverity": "5",
     "OCPPCommCtrlr.MessageAttemptInterval[TransactionEvent]": "1",
     "OCPPCommCtrlr.MessageAttempts[TransactionEvent]": "5",
     "OCPPCommCtrlr.UnlockOnEVSideDisconnect": "true",
@@ -58,6 +59,9 @@ CONTACT = 0.5
 """Seconds from a plug until the station is sure of the car behind it: its pilot is polled, and debounced."""
 
 PATIENCE = 12.0
+
+MONITORING = ("SetVariableMonitoring", "SetMonitoringBase", "SetMonitoringLevel")
+"""What changes the station's monitors."""
 
 
 def token(number: str = CARD) -> dict[str, Any]:
@@ -96,7 +100,7 @@ class Stand:
         self._set: dict[str, str] = {}
         self._swiped: dict[tuple[int, str], float] = {}
         self._list_version = 0
-        self._profiles = False
+        self._profiles = self._monitors = False
         self.known: dict[str, dict[str, Any]] = {}
         """What the CSMS says of tokens, where that is not Accepted."""
 
@@ -148,6 +152,11 @@ class Stand:
                 criteria = {"chargingProfilePurpose": purpose}
                 await self.call("ClearChargingProfile", {"chargingProfileCriteria": criteria})
             self._profiles = False
+        if self._monitors:
+            for base in ("FactoryDefault", "All"):
+                await self.call("SetMonitoringBase", {"monitoringBase": base})
+            await self.call("SetMonitoringLevel", {"severity": 9})
+            self._monitors = False
 
     def running(self) -> list[str]:
         return [one for one, what in self.station.transactions(self.since).items() if not what.ended]
@@ -177,6 +186,7 @@ class Stand:
 
     async def call(self, action: str, payload: Mapping[str, Any]) -> Payload:
         self._profiles = self._profiles or action == "SetChargingProfile"
+        self._monitors = self._monitors or action in MONITORING
         return await self.station.call(action, payload)
 
     async def set(self, settings: Mapping[str, str]) -> None:

@@ -210,7 +210,7 @@ class Station:
             self.link.post,
             self.messages,
             buses=lambda: statistics(self._buses),
-            dated={},
+            dated={"events.jsonl": self.events.dated},
             security=self.security_log.dated,
             charging=self.charging,
             places=self.charging.places if self.charging else (),

@@ -359,6 +359,7 @@ def test_the_last_events_are_remembered_with_what_became_of_them(world: World) -
     assert len(recent) == KEPT and recent[-1]["value"] == str(KEPT + 9)
     assert recent[-1]["state"] == "sent" and recent[0]["state"] == "queued"
     assert recent[-1]["component"] == "FiscalMetering@1" and recent[-1]["monitor"] == 7
+    assert [json.loads(line) for _, line in world.events.dated()] == recent  # as the diagnostics log has them
 
 
 def test_a_storm_makes_a_few_messages_a_second(world: World) -> None:

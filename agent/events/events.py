@@ -9,6 +9,7 @@ monitor watches it. Event ids are unique over power cuts: a block is reserved on
 import json
 import logging
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from agent.clock import Clock
@@ -142,6 +143,10 @@ class Events:
     def flush(self) -> None:
         """Send what waits for others of its moment: the station stops."""
         self._batches.flush()
+
+    def dated(self) -> list[tuple[datetime, str]]:
+        """The last events for the diagnostics log: (when, JSON), oldest first."""
+        return self._recent.dated()
 
     def recent(self) -> list[dict[str, Any]]:
         """The last 1,000 events, oldest first, as JSON can hold them: `agent.events.recent.Record.shown`."""

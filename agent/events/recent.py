@@ -1,7 +1,9 @@
 """The last events, as who is on site asks for them (`station-agent events`)."""
 
+import json
 from collections import deque
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from agent.model import format_date_time
@@ -58,4 +60,8 @@ class Recent:
 
     def shown(self) -> list[dict[str, Any]]:
         """All of them, oldest first."""
-        return [record.shown() for record in self._records]
+        return [record.shown() for record in list(self._records)]
+
+    def dated(self) -> list[tuple[datetime, str]]:
+        """(when, JSON) of each, oldest first; also from another thread."""
+        return [(record.fired.time, json.dumps(record.shown())) for record in list(self._records)]

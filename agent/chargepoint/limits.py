@@ -20,6 +20,7 @@ from agent.charging.limits import Limit, Source, State
 from agent.charging.notices import Budget, Notice, Notices
 from agent.charging.obedience import Obedience
 from agent.charging.sharing import Sharing
+from agent.charging.steady import Steady
 from agent.clock import Clock
 from agent.evse.evse import Evse
 from agent.evse.metering import Meter
@@ -37,6 +38,9 @@ RATES = (10.0, 6.0)
 
 KEEP_SECONDS = 10.0
 """Seconds between two commits of what control systems said: a flood of limits is no flood of writes."""
+
+FALLS = (4.0, 30.0)
+"""Stricter limits that are committed before that: so many at once, and one more each so many seconds."""
 
 
 class Always:
@@ -140,6 +144,9 @@ class Limits:
         self._notices = Notices({0: max(watts.values(), default=0.0), **watts})
         self._watcher = partial(Obedience, after=limiters.obey, tolerance=limiters.tolerance)
         self._obedience = {evse: self._watcher() for evse in ratings}
+        self._steady = {evse: Steady() for evse in ratings}
+        self._allowed: dict[int, float] = dict.fromkeys(ratings, 0.0)
+        """What each EVSE may offer: what was decided, as far as it does not flap."""
         self._rates: dict[int, float | None] = dict.fromkeys(ratings)
         """A that the CSMS was told last of each EVSE's transaction, None before anything was offered."""
         self._budgets = {evse: Budget(*RATES) for evse in ratings}
@@ -147,6 +154,8 @@ class Limits:
         self._meters: Mapping[int, Meter] = {}
         self._asking: set[int] = set()
         self._kept: dict[str, int] = {}
+        self._falls: dict[str, int] = {}
+        self._early = Budget(*FALLS)
         self._keep_after = 0.0
         self._keeping = False
         self._most = float(sum(one.watts for one in ratings.values()))
@@ -183,7 +192,7 @@ class Limits:
         if evse not in self._asking:
             self._asking.add(evse)
             self._decide()
-        return self.arbiter.decisions[evse].current
+        return self._allowed[evse]
 
     def step(self, *, online: bool) -> None:
         """Look at everything once, before the EVSEs are looked at."""
@@ -201,12 +210,14 @@ class Limits:
 
     def due(self) -> float | None:
         """The monotonic time at which to `step` again, if nothing changes before."""
-        times = (self.arbiter.due(), self._notices.due())
+        times = (self.arbiter.due(), self._notices.due(), *(one.due() for one in self._steady.values()))
         return min((one for one in times if one is not None), default=None)
 
     def _decide(self) -> None:
         facts = {number: self._facts(number, evse) for number, evse in self._evses.items()}
-        for number, decision in self.arbiter.decide(facts, self._clock.monotonic()).items():
+        now = self._clock.monotonic()
+        for number, decision in self.arbiter.decide(facts, now).items():
+            self._allowed[number] = self._steady[number].step(decision.current, now)
             place = Component(CONTROLLER, evse=number)
             self._show(place, "EffectiveLimit", round(decision.current, 3))
             self._show(place, "LimitSource", decision.reason)
@@ -324,14 +335,15 @@ class Limits:
     # --- keeping ---------------------------------------------------------------------------------------------------
 
     def _keep(self, now: float) -> None:
-        if self._keeping or now < self._keep_after:
+        if self._keeping:
             return
         changed = [name for name, one in self.externals.items() if one.version != self._kept.get(name, 0)]
-        if not changed:
+        fell = any(self.externals[name].falls != self._falls.get(name, 0) for name in changed)
+        if not changed or (now < self._keep_after and not (fell and self._early.take(now))):
             return
         changes: list[Change] = []
         for name in changed:
-            self._kept[name] = self.externals[name].version
+            self._kept[name], self._falls[name] = self.externals[name].version, self.externals[name].falls
             changes.append((ROOM, name, self.externals[name].to_json()))
         self._keeping, self._keep_after = True, now + KEEP_SECONDS
         self._background(self._write(changes))

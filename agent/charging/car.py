@@ -85,7 +85,10 @@ class Car:
         self._look_at_demand(facts, now)
 
     def _look_at_phases(self, facts: Facts, now: float) -> None:
-        if facts.drawn is None or not facts.powered:
+        if facts.drawn is None or len(facts.drawn) < self.rating.phases:
+            self._phases = self._fewer_since = None  # it may use more by now, or what is not measured
+            return
+        if not facts.powered:
             return
         # L1 alone, L1 and L2, or all: of a car that uses L3 all are presumed.
         used = max((line for line, current in enumerate(facts.drawn, 1) if current > FLOWING), default=0)

@@ -117,6 +117,11 @@ class ExternalSource:
         """Rises when `to_json` should be kept: seldom, whatever the masters do."""
         return self._keeper.version
 
+    @property
+    def falls(self) -> int:
+        """Rises with `version` where that is a stricter limit: to be kept before the power can go."""
+        return self._keeper.falls
+
     def age(self, now: float) -> float | None:
         """Seconds since the last sign of life, None if there was none since the start."""
         heard = self._machine.heard
@@ -356,6 +361,9 @@ class ExternalSource:
             elif kept is not None:
                 value = min(value, kept)
             yield self._limit(0, machine.state, value, "W", until)
+            if machine.starting and machine.was_limited:
+                for scope, amount, unit in self._kept_evses():
+                    yield self._limit(scope, machine.state, amount, unit)
             return
         station = False
         for scope in sorted(self._scopes):
@@ -381,16 +389,28 @@ class ExternalSource:
         phase, kept = self._machine.phase, self._keeper.record
         record = Record(self._set_limit, self._set_hold)
         if self._machine.starting:
-            return replace(record, limited=kept.limited, value=kept.value, unit=kept.unit)
+            return replace(kept, limit=record.limit, hold=record.hold)
         if phase is Phase.FAILSAFE:
             return replace(record, limited=self._machine.heard is not None or self._machine.was_limited)
         if phase is not Phase.LIMITED:
             return record
-        orders = [one for unit in UNITS if (one := self._lowest(0, unit)) is not None]
+        found = [(scope, one) for scope in sorted(self._scopes) if (one := self._worth(scope)) is not None]
+        evses = tuple((scope, one.value, one.unit) for scope, one in found if scope)
+        record = replace(record, limited=True, evses=evses)
+        if not found or found[0][0]:
+            return record
+        return replace(record, value=found[0][1].value, unit=found[0][1].unit)
+
+    def _worth(self, scope: int) -> _Order | None:
+        """The lowest order of a scope, None where the failsafe limit of the station would do."""
+        orders = [one for unit in UNITS if (one := self._lowest(scope, unit)) is not None]
         lowest = min(orders, key=lambda one: nominal(one.value, one.unit), default=None)
-        if lowest is None or (lowest.unit == "W" and lowest.value >= self.failsafe.limit):
-            return replace(record, limited=True)
-        return replace(record, limited=True, value=lowest.value, unit=lowest.unit)
+        enough = lowest is not None and lowest.unit == "W" and lowest.value >= self.failsafe.limit
+        return None if enough else lowest
+
+    def _kept_evses(self) -> Sequence[tuple[int, float, Unit]]:
+        """The limits of EVSEs that held when the power went."""
+        return [one for one in self._keeper.record.evses if one[0] in self._scopes]
 
 
 def _over(order: _Order, now: float) -> bool:

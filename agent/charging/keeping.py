@@ -2,12 +2,15 @@
 
 import json
 import math
+from collections import deque
 from dataclasses import dataclass
 
 from agent.charging.limits import Unit
 
 GAP = 5.0
 """Seconds between two writes, so that no master can wear the disk out."""
+FALLS = 4
+"""Stricter limits that may be written without a gap, for the power may go before it is over; the gaps come after."""
 SETTLED = 60.0
 """Seconds that a higher limit must have stood before it replaces a lower one that is kept."""
 
@@ -23,7 +26,7 @@ def nominal(value: float, unit: Unit) -> float:
 @dataclass(frozen=True, slots=True)
 class Record:
     """`limit`, `hold`: the failsafe's, where a master set them. `limited`: whether a limit held; `value`: the
-    station's own.
+    station's own; `evses`: those of EVSEs, (number, value, unit).
     """
 
     limit: float | None = None
@@ -31,18 +34,26 @@ class Record:
     limited: bool = False
     value: float | None = None
     unit: Unit = "W"
+    evses: tuple[tuple[int, float, Unit], ...] = ()
 
-    def strictness(self) -> float:
-        """In W, as far as the limit goes; the lower, the stricter."""
+    def stricter(self, other: "Record") -> bool:
+        """Whether it limits anything to less than `other` does."""
+        others = other._heights()
+        return any(height < others.get(scope, math.inf) for scope, height in self._heights().items())
+
+    def _heights(self) -> dict[int, float]:
+        """In W by scope, as far as the limits go."""
         if not self.limited:
-            return math.inf
-        return 1e12 if self.value is None else nominal(self.value, self.unit)
+            return {}
+        station = 1e12 if self.value is None else nominal(self.value, self.unit)
+        return {0: station, **{evse: nominal(value, unit) for evse, value, unit in self.evses}}
 
     def to_json(self) -> str:
         kept: dict[str, object] = {"limited": self.limited}
         kept |= {} if self.limit is None else {"limit": self.limit}
         kept |= {} if self.hold is None else {"hold": self.hold}
         kept |= {} if self.value is None else {"value": self.value, "unit": self.unit}
+        kept |= {"evses": self.evses} if self.evses else {}
         return json.dumps(kept)
 
 
@@ -52,10 +63,25 @@ def record_from(text: str) -> Record:
     if not isinstance(kept, dict) or not isinstance(kept.get("limited"), bool):
         raise ValueError("expected an object that tells whether a limit held")
     numbers = [_number(kept.get(name)) for name in ("limit", "hold", "value")]
-    unit = kept.get("unit", "W")
-    if unit not in ("W", "A"):
-        raise ValueError(f"expected W or A, got {unit!r}")
-    return Record(numbers[0], numbers[1], kept["limited"], numbers[2], unit)
+    evses = kept.get("evses", [])
+    if not isinstance(evses, list):
+        raise ValueError(f"expected the limits of EVSEs, got {evses!r}")
+    places = tuple(map(_evse, evses))
+    return Record(numbers[0], numbers[1], kept["limited"], numbers[2], _unit(kept.get("unit", "W")), places)
+
+
+def _evse(told: object) -> tuple[int, float, Unit]:
+    if not isinstance(told, list) or len(told) != 3 or type(told[0]) is not int or told[1] is None:
+        raise ValueError(f"expected an EVSE with value and unit, got {told!r}")
+    return told[0], _number(told[1]) or 0.0, _unit(told[2])
+
+
+def _unit(told: object) -> Unit:
+    if told == "W":
+        return "W"
+    if told == "A":
+        return "A"
+    raise ValueError(f"expected W or A, got {told!r}")
 
 
 def _number(value: object) -> float | None:
@@ -72,6 +98,9 @@ class Keeper:
     def __init__(self) -> None:
         self.record = Record()
         self.version = 0
+        self.falls = 0
+        """How many of the versions had a stricter limit than the one before."""
+        self._fell: deque[float] = deque(maxlen=FALLS)
         self._wanted = self.record
         self._changed = -math.inf
         self._written = -math.inf
@@ -92,11 +121,16 @@ class Keeper:
             return None
         if (wanted.limit, wanted.hold) != (record.limit, record.hold):
             return self._written
-        soon = self._written + GAP
-        return soon if wanted.strictness() < record.strictness() else max(soon, self._changed + SETTLED)
+        if wanted.stricter(record):
+            full = len(self._fell) == FALLS
+            return max(self._written, self._fell[0] + FALLS * GAP) if full else self._written
+        return max(self._written + GAP, self._changed + SETTLED)
 
     def elapse(self, now: float) -> None:
         due = self.due()
         if due is not None and due <= now:
+            if self._wanted.stricter(self.record):
+                self.falls += 1
+                self._fell.append(now)
             self.record, self._written = self._wanted, now
             self.version += 1

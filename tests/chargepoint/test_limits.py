@@ -357,6 +357,13 @@ async def test_what_control_systems_said_is_kept_but_no_flood_of_it(
     assert len(written) == count_before
 
 
+async def test_a_stricter_limit_is_kept_before_the_power_can_go(yard: Station) -> None:
+    for watts in (4190.0, 4180.0, 1500.0):
+        yard.limit("modbus", watts)
+        await yard.run(1)
+        assert json.loads(yard.store.kept("ems")["modbus"])["value"] == watts
+
+
 async def test_what_control_systems_said_is_back_after_a_restart(yard: Station) -> None:
     yard.limiters.externals["modbus"].configure(limit=3500.0)
     await yard.run(KEEP_SECONDS + 2)

@@ -29,6 +29,23 @@ def test_all_phases_are_presumed_until_fewer_have_been_used_for_long() -> None:
     assert one.phases() == 1
 
 
+def test_all_phases_are_presumed_again_once_the_meter_falls_silent() -> None:
+    """Nobody would see that the car begins to use three."""
+    one = car(lines(16.0, 0.0, 0.0))
+    one.look(lines(16.0, 0.0, 0.0), SURE)
+    one.look(replace(ON, drawn=None), SURE + 1)
+    assert one.phases() == 3
+    one.look(lines(16.0, 0.0, 0.0), SURE + 2)
+    one.look(lines(16.0, 0.0, 0.0), 2 * SURE + 2)
+    assert one.phases() == 1
+
+
+def test_a_meter_of_one_line_knows_nothing_of_the_others() -> None:
+    one = car(lines(16.0))
+    one.look(lines(16.0), SURE)
+    assert one.phases() == 3
+
+
 def test_more_phases_are_believed_at_once() -> None:
     one = car(lines(16.0, 0.0, 0.0))
     one.look(lines(16.0, 0.0, 0.0), SURE)

@@ -1,5 +1,6 @@
 """A hostile or broken control system: whatever it sends, the lowest limit that was taken holds and little is told."""
 
+import json
 import math
 from dataclasses import replace
 from datetime import timedelta
@@ -330,6 +331,44 @@ def test_a_flood_costs_the_disk_nothing() -> None:
         ems.clock.move(0.001)
         ems.limit(4000 - number / 10)
     assert ems.source.version - before <= (ems.clock.time - began) / 5 + 1
+
+
+def test_limits_that_fall_quickly_are_each_kept_at_once() -> None:
+    """The power may go before a gap between two writes is over."""
+    ems = Ems()
+    for number, value in enumerate((4190, 4180, 1500), 1):
+        ems.limit(value)
+        assert (json.loads(ems.source.to_json())["value"], ems.source.falls) == (value, number)
+        ems.clock.move(2)
+    ems.limit(4000)
+    assert (json.loads(ems.source.to_json())["value"], ems.source.falls) == (1500, 3)
+
+
+def test_limits_of_evses_hold_from_the_start_after_a_power_cut() -> None:
+    ems = Ems()
+    ems.limit(7, "A", scope=1)
+    ems.limit(1500, scope=2)
+    again = Ems(kept=ems.source.to_json())
+    assert again.values() == {(0, "W"): 4200, (1, "A"): 7, (2, "W"): 1500}
+    assert json.loads(again.source.to_json()) == json.loads(ems.source.to_json())
+    again.source.release(1, "ems")
+    assert again.values() == {}
+
+
+def test_a_limit_of_an_evse_that_is_lowered_is_kept_at_once_whatever_the_stations_is() -> None:
+    ems = Ems()
+    ems.limit(2000)
+    ems.limit(1900, scope=1)
+    ems.limit(1500, scope=1)
+    assert Ems(kept=ems.source.to_json()).values() == {(0, "W"): 2000, (1, "W"): 1500}
+
+
+@pytest.mark.parametrize("evses", ["{}", "[1]", "[[1, 2]]", '[[1, -2, "W"]]', '[[1, 2, "V"]]', '[[1, null, "W"]]'])
+def test_limits_of_evses_that_cannot_be_read_are_told_and_the_failsafe_holds(evses: str) -> None:
+    ems = Ems()
+    wrong = ems.source.restore(f'{{"limited": true, "evses": {evses}}}')
+    assert wrong is not None
+    assert ems.values() == {(0, "W"): 4200}
 
 
 def test_changed_is_called_for_calls_that_change_what_is_told() -> None:

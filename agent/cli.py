@@ -146,9 +146,15 @@ def _run(args: argparse.Namespace) -> int:
     # What is made at start stays: looking through it again and again for garbage is a tenth of the start-up time.
     # The station turns collection on again once it runs.
     gc.disable()
-    logging.basicConfig(
-        level=args.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", stream=sys.stderr
+    from agent.systemd import JournalFormatter, is_journal
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        JournalFormatter()
+        if is_journal(sys.stderr)
+        else logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     )
+    logging.basicConfig(level=args.log_level.upper(), handlers=[handler])
     logging.getLogger("websockets").setLevel(logging.WARNING)
     logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
     from agent.station import CannotStart, run
@@ -169,20 +175,26 @@ def _setup(args: argparse.Namespace) -> int:
 
 def _board_check(args: argparse.Namespace) -> int:
     from agent.cli_board import check
+    from agent.cli_terminal import reader_may_leave
 
-    return check(args.board)
+    with reader_may_leave():
+        return check(args.board)
 
 
 def _board_schema(_: argparse.Namespace) -> int:
     from agent.cli_board import schema
+    from agent.cli_terminal import reader_may_leave
 
-    return schema()
+    with reader_may_leave():
+        return schema()
 
 
 def _board_probe(args: argparse.Namespace) -> int:
     from agent.cli_board import probe
+    from agent.cli_terminal import reader_may_leave
 
-    return probe(args.board, args.state_dir, args.overlay)
+    with reader_may_leave():
+        return probe(args.board, args.state_dir, args.overlay)
 
 
 def _bench(args: argparse.Namespace) -> int:

@@ -48,7 +48,9 @@ def check(name: str) -> int:
     board = load_or_exit(name)
     wiring = build_model(board)
     connectors = sum(len(evse.connectors) for evse in board.evses.values())
-    what = f"{len(board.evses)} EVSEs, {connectors} connectors" if board.evses else "no charging station (part 1 §6)"
+    what = f"{_number(len(board.evses), 'EVSE')}, {_number(connectors, 'connector')}"
+    if not board.evses:
+        what = "no charging station (part 1 §6)"
     print(f"{board.path}: {board.station.vendor} {board.station.model}: {what}")
     rows: list[Sequence[str]] = [("device", "bus", "driver", "points", "bound", "profile")]
     bound = set(wiring.readings) | {(t.device, t.point) for t in wiring.targets}
@@ -67,6 +69,10 @@ def check(name: str) -> int:
         print(f"note: {note}")
     print("no mistakes found")
     return 0
+
+
+def _number(count: int, of: str) -> str:
+    return f"{count} {of}" if count == 1 else f"{count} {of}s"
 
 
 def _connectors(board: Board) -> list[Sequence[str]]:

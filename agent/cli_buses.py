@@ -12,7 +12,7 @@ from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, TextIO
 
-from agent.cli_limits import Style, _reader_may_leave, _show, _table, clean
+from agent.cli_terminal import Style, clean, reader_may_leave, show, table
 from agent.onsite import OnsiteError, ask
 from drivers.trace import OUT, Record
 from drivers.trace_decode import decode, unit_of
@@ -65,7 +65,7 @@ def _seconds(text: str) -> float:
 
 def buses(args: argparse.Namespace) -> int:
     """`buses`: ask the running agent once, or again and again."""
-    with _reader_may_leave():
+    with reader_may_leave():
         style = Style.of_stdout()
         first = True
         while True:
@@ -79,12 +79,12 @@ def buses(args: argparse.Namespace) -> int:
                 if args.json:
                     print(f"station-agent: {error}", file=sys.stderr)
                 else:
-                    _show([str(error)], style)
+                    show([str(error)], style)
             else:
                 if args.json:
                     print(json.dumps(found, indent=None if args.watch else 2), flush=True)
                 elif args.watch:
-                    _show(page(found, style), style)
+                    show(page(found, style), style)
                 else:
                     print("\n".join(page(found, style)))
             if not args.watch:
@@ -112,7 +112,7 @@ def page(report: Mapping[str, Any], style: Style, zone: tzinfo | None = None) ->
     if len(rows) == 1:
         return ["no devices"]
     return [
-        line[: style.width] if style.terminal and not style.colours else line for line in _table(rows, style, colours)
+        line[: style.width] if style.terminal and not style.colours else line for line in table(rows, style, colours)
     ]
 
 
@@ -127,7 +127,7 @@ def _milliseconds(seconds: float | None, style: Style) -> str:
 
 def trace(args: argparse.Namespace) -> int:
     """`trace`: follow one wire until Ctrl-C, or for some seconds."""
-    with _reader_may_leave():
+    with reader_may_leave():
         try:
             found = ask(args.state_dir, "trace", of=args.of)
             if args.record is None:

@@ -11,13 +11,11 @@ The running agent is asked for `limits` (agent/onsite.py). Its report; seconds c
 """
 
 import argparse
-import contextlib
 import csv
 import io
 import json
 import math
 import os
-import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +23,7 @@ from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any, NoReturn
 
+from agent.cli_terminal import Style, clean, reader_may_leave, show, span, table
 from agent.onsite import OnsiteError, ask
 
 HEIGHT = 4
@@ -41,35 +40,8 @@ PLAIN = " ___====#"
 """What stands for 0/8 … 8/8 of a line."""
 
 _MARGIN = 7
-_BOLD, _RED, _DIM = "1", "31", "2"
+_BOLD, _RED = "1", "31"
 _TROUBLE = {"Stale", "Failsafe"}
-
-
-class Style:
-    """What the reader can show: blocks or plain characters, colours or none; `width` in columns."""
-
-    def __init__(self, *, plain: bool, colours: bool, width: int = 80, terminal: bool = False) -> None:
-        self.plain, self.colours, self.width, self.terminal = plain, colours, width, terminal
-
-    @classmethod
-    def of_stdout(cls) -> "Style":
-        """A terminal that speaks UTF-8 gets blocks; one that does not, a file and a pipe get plain characters."""
-        terminal = sys.stdout.isatty()
-        utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-        colours = terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-        return cls(
-            plain=not (terminal and utf8),
-            colours=colours,
-            width=shutil.get_terminal_size().columns if terminal else 80,
-            terminal=terminal and os.environ.get("TERM") != "dumb",
-        )
-
-    def none(self) -> str:
-        """Stands for what there is not."""
-        return "-" if self.plain else "—"
-
-    def paint(self, text: str, colour: str) -> str:
-        return f"\x1b[{colour}m{text}\x1b[0m" if self.colours and colour else text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -101,7 +73,7 @@ def since(text: str) -> datetime:
 
 def limits(args: argparse.Namespace) -> int:
     """`limits`: ask the running agent once, or again and again."""
-    with _reader_may_leave():
+    with reader_may_leave():
         style = Style.of_stdout()
         try:
             found = ask(args.state_dir, "limits")
@@ -120,7 +92,7 @@ def _watch(state_dir: Path, found: Any, style: Style, *, as_json: bool) -> NoRet
         if as_json:
             print(json.dumps(found), flush=True)
         else:
-            _show(page(found, style), style)
+            show(page(found, style), style)
         found = None
         while found is None:
             time.sleep(EVERY)
@@ -131,7 +103,7 @@ def _watch(state_dir: Path, found: Any, style: Style, *, as_json: bool) -> NoRet
                 if as_json:
                     print(f"station-agent: {error}", file=sys.stderr)
                 else:
-                    _show([str(error)], style)
+                    show([str(error)], style)
 
 
 def log(args: argparse.Namespace) -> int:
@@ -145,7 +117,7 @@ def log(args: argparse.Namespace) -> int:
     except OSError as error:
         print(f"station-agent: {error.filename or args.state_dir}: {error.strerror}", file=sys.stderr)
         return 1
-    with _reader_may_leave():
+    with reader_may_leave():
         if args.csv or not sys.stdout.isatty():
             sys.stdout.write(out.getvalue())
         elif not found.lines:
@@ -155,7 +127,7 @@ def log(args: argparse.Namespace) -> int:
             local = [
                 [f"{datetime.fromisoformat(row[0]).astimezone():%Y-%m-%d %H:%M:%S}", *row[1:]] for row in rows[1:]
             ]
-            print("\n".join(_table([rows[0], *local], Style.of_stdout())))
+            print("\n".join(table([rows[0], *local], Style.of_stdout())))
         sys.stdout.flush()
     if found.damaged:
         print(f"station-agent: {found.damaged} damaged lines are left out", file=sys.stderr)
@@ -200,7 +172,7 @@ def _sources(report: Mapping[str, Any], style: Style) -> list[str]:
         colours.append(_RED if one["problem"] or one["state"] in _TROUBLE else _BOLD if wins else "")
         if one["problem"]:
             below[len(rows) - 1] = style.paint(f"  {clean(one['problem'])}", _RED)
-    return _table(rows, style, colours, below)
+    return table(rows, style, colours, below)
 
 
 def _evses(report: Mapping[str, Any], style: Style) -> list[str]:
@@ -215,7 +187,7 @@ def _evses(report: Mapping[str, Any], style: Style) -> list[str]:
             f"{one['available']:g} A",
             charge or style.none(),
         ])  # fmt: skip
-    return _table(rows, style)
+    return table(rows, style)
 
 
 def _limit(one: Mapping[str, Any], style: Style) -> str:
@@ -228,34 +200,6 @@ def _limit(one: Mapping[str, Any], style: Style) -> str:
 
 def scope_name(scope: int) -> str:
     return "station" if scope == 0 else f"EVSE {scope}"
-
-
-def span(seconds: float) -> str:
-    """A duration as one says it: 12 s, 5 min, 3 h, 2 d."""
-    for unit, size, upto in (("s", 1, 120), ("min", 60, 120), ("h", 3600, 48)):
-        if abs(seconds) < size * upto:
-            return f"{int(seconds / size)} {unit}"
-    return f"{int(seconds / 86_400)} d"
-
-
-def clean(text: str) -> str:
-    """`text` without what a terminal would obey: some of it comes from other computers."""
-    return "".join(one if one.isprintable() else "?" for one in text)
-
-
-def _table(
-    rows: Sequence[Sequence[str]], style: Style, colours: Sequence[str] = (), below: Mapping[int, str] | None = None
-) -> list[str]:
-    """Columns aligned, the first row is the heading; `below` has a line that follows a row."""
-    shown = [[clean(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
-    lines = list[str]()
-    for number, row in enumerate(shown):
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        lines.append(style.paint(line, _DIM if number == 0 else colours[number] if colours else ""))
-        if below and number in below:
-            lines.append(below[number])
-    return lines
 
 
 # --- the plan -----------------------------------------------------------------------------------------------------
@@ -377,27 +321,3 @@ def _labels(marks: Mapping[int, str], width: int) -> str:
 
 def _at(start: datetime, seconds: float, zone: tzinfo | None) -> datetime:
     return datetime.fromtimestamp(start.timestamp() + seconds, UTC).astimezone(zone)
-
-
-# --- the terminal -------------------------------------------------------------------------------------------------
-
-
-def _show(lines: Sequence[str], style: Style) -> None:
-    """Draw over what was there; on no terminal, one page after the other."""
-    if not style.terminal:
-        print("\n".join(lines), end="\n\n", flush=True)
-        return
-    room = shutil.get_terminal_size().lines - 1
-    print("\x1b[H" + "".join(f"{line}\x1b[K\n" for line in lines[:room]) + "\x1b[J", end="", flush=True)
-
-
-@contextlib.contextmanager
-def _reader_may_leave() -> Iterator[None]:
-    """`| head` ends the command, without a word."""
-    try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # What the interpreter still flushes at its end goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(141) from None

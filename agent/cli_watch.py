@@ -14,7 +14,7 @@ from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any, NoReturn
 
-from agent.cli_limits import Style, _reader_may_leave, _show, clean, span
+from agent.cli_terminal import Style, clean, reader_may_leave, show, span
 from agent.onsite import OnsiteError, ask
 
 EVERY = 1.0
@@ -78,9 +78,10 @@ def model(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
             parser.error("BOARD is a file; --watch, --match and --json are for the running agent: leave BOARD out")
         from agent.cli_board import model as of_board
 
-        return of_board(args.board)
+        with reader_may_leave():
+            return of_board(args.board)
     match = args.watch or args.match or ""
-    with _reader_may_leave():
+    with reader_may_leave():
         try:
             if args.watch is not None:
                 _watch(args.state_dir, match, as_json=args.json)
@@ -127,12 +128,12 @@ def _watch_screen(state_dir: Path, match: str, style: Style) -> NoReturn:
             if first:
                 raise
             # It may be starting again. What was shown is no longer true.
-            _show([str(error)], style)
+            show([str(error)], style)
         else:
             style.width = shutil.get_terminal_size().columns
             at = datetime.fromisoformat(report["time"]).astimezone()
             lines = [f"{at:%Y-%m-%d %H:%M:%S}", *model_page(report, style, before), _counted(report, match)]
-            _show(lines, style)
+            show(lines, style)
             before = {row["address"]: row["value"] for row in report["variables"]}
         first = False
         time.sleep(EVERY)
@@ -245,7 +246,7 @@ def _painted(row: Sequence[Cell], columns: Sequence[int], style: Style) -> Itera
 
 def events(args: argparse.Namespace) -> int:
     """`events`: the last ones, and with --follow those to come."""
-    with _reader_may_leave():
+    with reader_may_leave():
         table = EventLines(Style.of_stdout())
         try:
             last, shown = _take(args.state_dir, table, as_json=args.json, most=args.most)

@@ -1,11 +1,36 @@
-"""What the service manager is told: ready, stopping, and that the event loop still turns (sd_notify(3))."""
+"""What the service manager is told: ready, stopping, and that the event loop still turns (sd_notify(3)); and how its
+journal learns what is a warning.
+"""
 
 import asyncio
 import logging
 import os
 import socket
+from typing import TextIO
 
 log = logging.getLogger(__name__)
+
+_PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
+
+
+class JournalFormatter(logging.Formatter):
+    """Each line begins with its priority, for `journalctl -p` (sd-daemon(3)); the journal has the time itself."""
+
+    def __init__(self) -> None:
+        super().__init__("%(levelname)-7s %(name)s: %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        priority = f"<{_PRIORITIES.get(record.levelno, 6)}>"
+        return "\n".join(priority + line for line in super().format(record).splitlines())
+
+
+def is_journal(stream: TextIO) -> bool:
+    """Whether `stream` goes to the journal: $JOURNAL_STREAM is its device and inode (systemd.exec(5))."""
+    try:
+        found = os.fstat(stream.fileno())
+    except OSError:  # one that is in memory has no number
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
 
 
 def notify(state: str) -> None:

@@ -17,22 +17,11 @@ from pymodbus.framer import FramerRTU, FramerSocket
 from pymodbus.pdu import DecodePDU
 
 from drivers import DriverError, Garbled, NoAnswer, Refused
+from drivers.modbus_exceptions import exception_text
 from drivers.modbus_request import Request
 from drivers.settings import ModbusRtuSettings, ModbusTcpSettings
 from drivers.trace import BusTrace
 
-EXCEPTIONS = {
-    1: "ILLEGAL FUNCTION",
-    2: "ILLEGAL DATA ADDRESS",
-    3: "ILLEGAL DATA VALUE",
-    4: "SERVER DEVICE FAILURE",
-    5: "ACKNOWLEDGE",
-    6: "SERVER DEVICE BUSY",
-    7: "NEGATIVE ACKNOWLEDGE",
-    8: "MEMORY PARITY ERROR",
-    10: "GATEWAY PATH UNAVAILABLE",
-    11: "GATEWAY TARGET DEVICE FAILED TO RESPOND",
-}
 STRAY_SILENCE = 0.03
 """Silence wanted after bytes that nobody asked for; more than the latency of a USB converter (16 ms)."""
 SILENT_LIMIT = 2
@@ -45,7 +34,7 @@ class ExceptionReply(Refused):
     kind = "exception"
 
     def __init__(self, code: int) -> None:
-        super().__init__(f"{EXCEPTIONS.get(code, 'UNKNOWN EXCEPTION')} (exception {code})")
+        super().__init__(exception_text(code))
         self.code = code
 
 

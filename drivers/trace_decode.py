@@ -4,22 +4,12 @@ import re
 import struct
 from collections.abc import Callable
 
+from drivers.modbus_exceptions import exception_text
 from drivers.rapi import message_of
 from drivers.trace import IN
 
 _READS = {1: "coils", 2: "discrete inputs", 3: "holding registers", 4: "input registers"}
 _WRITES = {5: "coil", 6: "register", 15: "coils", 16: "registers"}
-_EXCEPTIONS = {
-    1: "ILLEGAL FUNCTION",
-    2: "ILLEGAL DATA ADDRESS",
-    3: "ILLEGAL DATA VALUE",
-    4: "SERVER DEVICE FAILURE",
-    5: "ACKNOWLEDGE",
-    6: "SERVER DEVICE BUSY",
-    8: "MEMORY PARITY ERROR",
-    10: "GATEWAY PATH UNAVAILABLE",
-    11: "GATEWAY TARGET DEVICE FAILED TO RESPOND",
-}
 
 _TYPES = rb"(?:Central|DirectPayment|eMAID|EVCCID|ISO14443|ISO15693|KeyCode|Local|MacAddress|NoAuthorization|VIN):"
 _TYPED = re.compile(rb"([\x02\r\n\x03]|^)(" + _TYPES + rb")")
@@ -87,8 +77,7 @@ def _tcp(data: bytes, direction: str) -> str:
 def _pdu(pdu: bytes, direction: str) -> str:
     code = pdu[0]
     if code & 0x80 and len(pdu) == 2:
-        name = _EXCEPTIONS.get(pdu[1], "UNKNOWN EXCEPTION")
-        return f"refuses function {code & 0x7F}: {name} (exception {pdu[1]})"
+        return f"refuses function {code & 0x7F}: {exception_text(pdu[1])}"
     if code in _READS:
         if direction != IN and len(pdu) == 5:
             start, count = struct.unpack(">HH", pdu[1:])

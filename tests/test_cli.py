@@ -4,6 +4,8 @@ import asyncio
 import io
 import json
 import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -99,6 +101,8 @@ def test_a_board_is_checked_and_described(capsys: Out) -> None:
     assert exit_code("board", "check", "bench-ac") == 0
     said = capsys.readouterr().out
     assert "2 EVSEs, 3 connectors" in said and "no mistakes found" in said
+    assert exit_code("board", "check", "bench-uart") == 0
+    assert "1 EVSE, 1 connector\n" in capsys.readouterr().out
     assert re.search(r"^meter-1 +lan +modbus-tcp +\d+ +8 +eastron-sdm630$", said, re.M)
     assert re.search(r"^1/2 +cType2 +charger-1-2 +pilot plugged .*fault +offered_current enable$", said, re.M)
     assert not re.search(r"^note: (?!bus .* busy)", said, re.M)
@@ -140,6 +144,16 @@ def test_a_boards_mistakes_are_shown_with_their_place(capsys: Out, tmp_path: Pat
 def test_the_schema_of_boards_is_json(capsys: Out) -> None:
     assert exit_code("board", "schema") == 0
     assert "station" in json.loads(capsys.readouterr().out)["properties"]
+
+
+@pytest.mark.parametrize("words", [("board", "schema"), ("board", "check", "bench-ac"), ("model", "bench-ac")])
+def test_a_reader_that_leaves_ends_the_command_without_a_word(words: tuple[str, ...]) -> None:
+    command = [sys.executable, "-m", "agent", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 141
 
 
 def test_the_model_is_a_table_of_what_the_station_will_report(capsys: Out) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from agent.board import load
 from agent.cli_buses import View, add_buses_arguments, add_trace_arguments, page
-from agent.cli_limits import Style
+from agent.cli_terminal import Style
 from agent.clock import SystemClock
 from agent.onsite import NAME, Onsite, OnsiteError, ask
 from agent.onsite_buses import answers

@@ -27,7 +27,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.cli import main
-from agent.cli_limits import BLOCKS, Style, clean, page, plot, since, span
+from agent.cli_limits import BLOCKS, page, plot, since
+from agent.cli_terminal import Style, clean, span
 from agent.ems.signals import Signal
 from agent.onsite import NAME, Onsite, OnsiteError
 

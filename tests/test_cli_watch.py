@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from agent.cli import main
-from agent.cli_limits import Style
+from agent.cli_terminal import Style
 from agent.cli_watch import EventLines, model_page, whole
 from agent.model import (
     Attribute,

@@ -1,7 +1,9 @@
-"""What the service manager hears, on a real datagram socket."""
+"""What the service manager hears, on a real datagram socket, and what its journal is told with each line."""
 
 import asyncio
 import contextlib
+import io
+import logging
 import os
 import socket
 from collections.abc import Iterator
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.systemd import feed_watchdog, notify, watchdog_interval
+from agent.systemd import JournalFormatter, feed_watchdog, is_journal, notify, watchdog_interval
 
 
 @pytest.fixture
@@ -91,3 +93,41 @@ async def test_the_watchdog_is_fed_until_the_feeding_is_cancelled(manager: socke
     with contextlib.suppress(asyncio.CancelledError):
         await feeding
     assert heard == [b"WATCHDOG=1"] * 3
+
+
+@pytest.mark.parametrize(
+    ("level", "line"),
+    [
+        (logging.INFO, "<6>INFO    agent.station: {}"),
+        (logging.WARNING, "<4>WARNING agent.station: {}"),
+        (logging.CRITICAL, "<2>CRITICAL agent.station: {}"),
+        (25, "<6>Level 25 agent.station: {}"),
+    ],
+)
+def test_a_line_for_the_journal_begins_with_its_priority(level: int, line: str) -> None:
+    record = logging.LogRecord("agent.station", level, __file__, 1, "fan %d", (2,), None)
+    assert JournalFormatter().format(record) == line.format("fan 2")
+
+
+def test_every_line_of_a_traceback_has_the_priority_of_its_message() -> None:
+    try:
+        raise ValueError("one\ntwo")
+    except ValueError as error:
+        raised = (ValueError, error, error.__traceback__)
+    lines = (
+        JournalFormatter().format(logging.LogRecord("x", logging.ERROR, __file__, 1, "no", (), raised)).split("\n")
+    )
+    assert len(lines) > 4 and all(line.startswith("<3>") for line in lines)
+
+
+def test_only_the_stream_that_the_service_manager_named_is_the_journal(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = os.pipe()
+    with os.fdopen(ours), os.fdopen(theirs, "w") as journal:
+        found = os.fstat(theirs)
+        monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
+        assert is_journal(journal)
+        assert not is_journal(io.StringIO())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino + 1}")
+        assert not is_journal(journal)
+        monkeypatch.delenv("JOURNAL_STREAM")
+        assert not is_journal(journal)

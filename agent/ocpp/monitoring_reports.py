@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from agent.model import Component, VariableName, format_date_time, to_text
+from agent.model import Component, VariableName, to_text
 from agent.monitoring import Monitor
-from agent.ocpp.reports import BYTES, ITEMS, component_json, quoted
+from agent.ocpp.reports import BYTES, ITEMS, component_json, messages, quoted
 
 
 def monitor_json(monitor: Monitor) -> str:
@@ -32,20 +32,7 @@ def payloads(
     """The NotifyMonitoringReport payloads for `monitors`, those of one variable, which follow each other, in one
     item: seqNo from 0, tbc until the last (N02.FR.04, FR.09).
     """
-    head = f'{{"requestId":{request_id},"generatedAt":"{format_date_time(generated_at)}","seqNo":'
-    room = max_bytes - len(head) - 50
-    sequence = size = 0
-    items: list[str] = []
-    for item in _items(monitors):
-        if items and (len(items) == max_items or size + len(item) >= room):
-            yield f'{head}{sequence},"tbc":true,"monitor":[{",".join(items)}]}}'
-            sequence += 1
-            size = 0
-            items.clear()
-        items.append(item)
-        size += len(item) + 1
-    if items:
-        yield f'{head}{sequence},"tbc":false,"monitor":[{",".join(items)}]}}'
+    return messages("monitor", _items(monitors), request_id, generated_at, max_items, max_bytes)
 
 
 def _items(monitors: Iterable[Monitor]) -> Iterator[str]:

@@ -226,26 +226,41 @@ def payloads(
     max_bytes: int = BYTES,
 ) -> Iterator[str]:
     """The NotifyReport payloads for `variables`: seqNo from 0, tbc until the last (B07.FR.04, FR.10)."""
-    head = f'{{"requestId":{request_id},"generatedAt":"{format_date_time(generated_at)}","seqNo":'
-    room = max_bytes - len(head) - 50
-    sequence = size = 0
-    items: list[str] = []
+    items = _items(variables, value_size)
+    return messages("reportData", items, request_id, generated_at, max_items, max_bytes)
+
+
+def _items(variables: Iterable[Variable], value_size: int) -> Iterator[str]:
+    """ReportDataType of each variable."""
     component: Component | None = None
     component_text = ""
     for variable in variables:
         if variable.component is not component:
             component = variable.component
             component_text = component_json(component)
-        item = variable_json(variable, component_text, value_size)
-        if items and (len(items) == max_items or size + len(item) >= room):
-            yield f'{head}{sequence},"tbc":true,"reportData":[{",".join(items)}]}}'
+        yield variable_json(variable, component_text, value_size)
+
+
+def messages(
+    field: str, items: Iterable[str], request_id: int, generated_at: datetime, max_items: int, max_bytes: int
+) -> Iterator[str]:
+    """The payloads of a report with `items`, which are JSON, in `field`: seqNo from 0, tbc until the last. None where
+    there are no items.
+    """
+    head = f'{{"requestId":{request_id},"generatedAt":"{format_date_time(generated_at)}","seqNo":'
+    room = max_bytes - len(head) - 50
+    sequence = size = 0
+    group: list[str] = []
+    for item in items:
+        if group and (len(group) == max_items or size + len(item) >= room):
+            yield f'{head}{sequence},"tbc":true,"{field}":[{",".join(group)}]}}'
             sequence += 1
             size = 0
-            items.clear()
-        items.append(item)
+            group.clear()
+        group.append(item)
         size += len(item) + 1
-    if items:
-        yield f'{head}{sequence},"tbc":false,"reportData":[{",".join(items)}]}}'
+    if group:
+        yield f'{head}{sequence},"tbc":false,"{field}":[{",".join(group)}]}}'
 
 
 # --- one after the other ------------------------------------------------------------------------------------------

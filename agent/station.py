@@ -355,14 +355,8 @@ class Station:
 
     async def run(self) -> int:
         """Be the station until `stop`; returns the exit code."""
-        started = {
-            "boot_id": self.computer,
-            "stopped": "0",
-            "next_boot_reason": "",
-            **self.events.reserve(),
-            **self.events.state(),
-        }
-        await self._tell_disk(started)
+        started = {"boot_id": self.computer, "stopped": "0", "next_boot_reason": ""}
+        await self._tell_disk({**started, **self.events.reserve(), **self.events.state()})
         self.monitoring.start()
         self.readings.restart()
         jobs: list[Coroutine[Any, Any, None]] = [self._supervise(bus) for bus in self._buses.values()]
@@ -465,6 +459,7 @@ class Station:
         settled_at = self.clock.monotonic() + max(ages, default=0.0) + SETTLE_SECONDS
         await self._hear()
         self.security.started(self.boot_reason, logged=self._settings.get("security_log") == "1")
+        await self._tell_disk({"security_log": "1"})
         await asyncio.sleep(LOAD_SECONDS)
         await asyncio.to_thread(load_handlers)
         gc.freeze()
@@ -477,7 +472,7 @@ class Station:
                 self.events.settle()
             if self.events.low:
                 await self._tell_disk(self.events.reserve())
-            await self._tell_disk({**self.events.state(), "security_log": "1"})
+            await self._tell_disk(self.events.state())
 
 
 async def _main(board: Board, store: Store, computer: str) -> int:

@@ -156,9 +156,11 @@ LATE = st.integers(0, 2)
 
 
 @settings(max_examples=300, deadline=None)
-@given(LOADS, st.sampled_from([6.0, 32.0, 64.0]), st.integers(1, 5), LATE, st.integers(0, 1))
+@given(
+    LOADS, st.sampled_from([6.0, 32.0, 64.0]), st.integers(1, 5), LATE, st.integers(0, 1), st.sampled_from([0, 40])
+)
 def test_what_cars_draw_was_free_a_moment_ago(
-    story: list[tuple[float, int]], wanted: float, slow: int, late: int, own_late: int
+    story: list[tuple[float, int]], wanted: float, slow: int, late: int, own_late: int, idle: int
 ) -> None:
     """So an overload ends within the window and what meters and cars take, if the building stays as it is. Cars may
     have to react twice, each LAG s late at worst: a change of their own that one meter knows and the other does not
@@ -167,6 +169,8 @@ def test_what_cars_draw_was_free_a_moment_ago(
     fuse = FuseSettings(rating=63, margin=1, safe_current=0, rise=4)
     loop = Loop(fuse, slow, late, own_late)
     moment = int(fuse.window) + late + 2 * (slow + int(LAG) + own_late)
+    for _ in range(idle):
+        loop.step(0.0, 0.0, shown=round)  # the cars come later
     for building, seconds in story:
         for _ in range(seconds):
             loop.step(building, wanted, shown=round)
